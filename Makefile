@@ -1,0 +1,48 @@
+# k8ntext. `make help` lists what can be made.
+
+GO       ?= go
+PROFILE  ?= quick
+CORPUS   ?=
+CORPUSES := $(if $(CORPUS),--corpus $(CORPUS))
+TARGETS  := linux/amd64 linux/arm64 darwin/arm64
+
+# Only the race detector needs cgo; everything else must build without a C compiler.
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build reproduce test race check fmt bench model clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## the program, as bin/k8ntext
+	$(GO) build -buildvcs=auto -trimpath -o bin/k8ntext ./cmd/k8ntext
+
+reproduce: build ## the paper's tables and figures, recomputed: results/$(PROFILE)/report.html (PROFILE=quick, CORPUS=name or path)
+	bin/k8ntext experiment run configs/$(PROFILE).toml $(CORPUSES)
+	bin/k8ntext experiment report configs/$(PROFILE).toml $(CORPUSES)
+
+test: ## all tests (a few minutes)
+	$(GO) test ./...
+
+race: ## all tests under the race detector, shortened where only time is saved
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
+	@test -z "$$($(GO) tool gofumpt -l . | tee /dev/stderr)" || { echo 'not formatted: run make fmt' >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	@for t in $(TARGETS); do echo "build for $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./... || exit 1; done
+
+fmt: ## format every file
+	$(GO) tool gofumpt -w .
+
+bench: ## benchmarks of every package
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+model: build ## train the embedded default model anew
+	bin/k8ntext train --corpus sequential-1.34 --all --seed 1 -m model/pretrained/default.k8ntext
+
+clean: ## remove what was built
+	rm -rf bin
