@@ -1,0 +1,284 @@
+package rnn
+
+import (
+	"errors"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"k8ntext/model/device"
+)
+
+// LSTMWeights are the weights of one direction, as Keras lays them out: gates in the order input,
+// forget, cell, output, each H columns wide, and one bias per gate.
+type LSTMWeights struct {
+	Kernel    *gorgonia.Node // [F x 4H]
+	Recurrent *gorgonia.Node // [H x 4H]
+	Bias      *gorgonia.Node // [4H]
+}
+
+// BiLSTM reads x [R x F] forwards and backwards in time and returns y [R x 2H], the forward
+// direction's outputs beside the backward direction's. Where present [R] is zero, output and state
+// are zero. With input gradients (inputGradient) x is differentiated too: leave it out for the first
+// layer of a network.
+func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights, inputGradient bool) (*gorgonia.Node, error) {
+	const name = "BiLSTM"
+	l := &biLSTM{g: g, window: g.o.Window, batch: g.o.Batch}
+	rows := g.Rows()
+	err := errors.Join(check(name, "x", x, rows, -1), check(name, "present", present, rows),
+		check(name, "forward recurrent kernel", forward.Recurrent, -1, -1))
+	if err != nil {
+		return nil, err
+	}
+	l.in, l.units = x.Shape()[1], forward.Recurrent.Shape()[0]
+	in := gorgonia.Nodes{x, present}
+	for _, w := range []LSTMWeights{forward, backward} {
+		err = errors.Join(err, check(name, "kernel", w.Kernel, l.in, 4*l.units),
+			check(name, "recurrent kernel", w.Recurrent, l.units, 4*l.units), check(name, "bias", w.Bias, 4*l.units))
+		in = append(in, w.Kernel, w.Recurrent, w.Bias)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	var out *tensor.Dense
+	out, l.y = dense(rows, 2*l.units)
+	grads := make([]*tensor.Dense, len(in))
+	if g.o.Training {
+		if inputGradient {
+			grads[0], l.dx = dense(rows, l.in)
+		}
+		for d := range l.dir {
+			dir, at := &l.dir[d], 2+3*d
+			grads[at], dir.dKernel = dense(l.in, 4*l.units)
+			grads[at+1], dir.dRecurrent = dense(l.units, 4*l.units)
+			grads[at+2], dir.dBias = dense(4 * l.units)
+		}
+	}
+	l.allocate()
+	l.forwardPart, l.backwardPart, l.inputPart = l.forwardDirection, l.backwardDirection, l.inputGradientRows
+	return g.add(layer{
+		name: name, in: in, out: out, forward: l.forward,
+		grads: grads, backward: l.backward,
+	})
+}
+
+// projectionRows is about how many rows of the input projection are computed at once: enough for
+// the matrix kernel, few enough to stay in the cache until the recurrence reads them.
+const projectionRows = 384
+
+type biLSTM struct {
+	g                        *Graph
+	window, batch, in, units int
+	steps                    int // positions whose input projection is computed at once
+
+	dir [2]direction // forward and backward in time
+	y   []float32    // [R x 2H]
+	dx  []float32    // [R x F]; nil if not wanted
+
+	// Inputs of the run at hand.
+	x, present, dy []float32
+	padded         bool // some row is not present
+
+	forwardPart, backwardPart, inputPart func(part int)
+}
+
+// direction is one of the two LSTMs. In a training graph gates, c and tanhC hold every position; else
+// gates holds `steps` positions, c the last two and tanhC one.
+type direction struct {
+	kernel, recurrent, bias    []float32 // of the run at hand
+	dKernel, dRecurrent, dBias []float32
+
+	gates, c, tanhC []float32 // gates become gradients of the pre-activations in the backward pass
+	zero            []float32 // state before the first position
+	dh, dc          []float32 // gradients of the state [B x H]
+
+	version      uint64 // of the weights packed below
+	wx, wh       device.Packed
+	wxT, whT, dz device.Packed
+}
+
+func (l *biLSTM) allocate() {
+	l.steps = min(l.window, max(1, projectionRows/l.batch))
+	state := l.batch * l.units
+	gates, c, tanhC := l.steps, 2, 1
+	if l.g.o.Training {
+		gates, c, tanhC = l.window, l.window, l.window
+	}
+	for d := range l.dir {
+		dir := &l.dir[d]
+		dir.gates = make([]float32, gates*4*state)
+		dir.c = make([]float32, c*state)
+		dir.tanhC = make([]float32, tanhC*state)
+		dir.zero = make([]float32, state)
+		if l.g.o.Training {
+			dir.dh = make([]float32, state)
+			dir.dc = make([]float32, state)
+		}
+	}
+}
+
+func (l *biLSTM) forward(in []gorgonia.Value) error {
+	l.bind(in)
+	l.g.o.Workers.do(len(l.dir), l.forwardPart)
+	return nil
+}
+
+func (l *biLSTM) bind(in []gorgonia.Value) {
+	l.x, l.present = floats(in[0]), floats(in[1])
+	l.padded = false
+	for _, p := range l.present {
+		if p == 0 {
+			l.padded = true
+			break
+		}
+	}
+	for d := range l.dir {
+		dir, w := &l.dir[d], in[2+3*d:]
+		dir.kernel, dir.recurrent, dir.bias = floats(w[0]), floats(w[1]), floats(w[2])
+	}
+}
+
+// position is the position in time of step s of a direction, and before is that of the step before.
+func (l *biLSTM) position(d, s int) (t, before int) {
+	if d == 0 {
+		return s, s - 1
+	}
+	return l.window - 1 - s, l.window - s
+}
+
+func (l *biLSTM) forwardDirection(d int) {
+	k, dir := l.g.o.Kernels, &l.dir[d]
+	batch, in, units := l.batch, l.in, l.units
+	wide, state := 4*units, batch*units
+	if dir.version != l.g.version {
+		dir.version = l.g.version
+		k.Pack(&dir.wx, in, wide, dir.kernel, wide, 1)
+		k.Pack(&dir.wh, units, wide, dir.recurrent, wide, 1)
+	}
+	y := l.y[d*units:]
+	cBefore := dir.zero
+	first := 0 // position of the first row in gates
+	for s := range l.window {
+		t, before := l.position(d, s)
+		if s%l.steps == 0 {
+			from, to := t, min(t+l.steps, l.window)
+			if d == 1 {
+				from, to = max(t+1-l.steps, 0), t+1
+			}
+			at := 0
+			if l.g.o.Training {
+				at = from
+			}
+			first = from - at
+			k.Gemm((to-from)*batch, l.x[from*batch*in:], in, 1, &dir.wx, 0, in, dir.gates[at*batch*wide:], wide, false)
+		}
+		z := dir.gates[(t-first)*batch*wide:]
+		if s > 0 {
+			k.Gemm(batch, y[before*batch*2*units:], 2*units, 1, &dir.wh, 0, units, z, wide, true)
+		}
+		c, tanhC := dir.c[(s&1)*state:], dir.tanhC
+		if l.g.o.Training {
+			c, tanhC = dir.c[t*state:], dir.tanhC[t*state:]
+		}
+		k.LSTMForward(batch, units, z[:batch*wide], dir.bias, cBefore[:state], c[:state], tanhC[:state], y[t*batch*2*units:], 2*units)
+		if l.padded {
+			for b := range batch {
+				if row := t*batch + b; l.present[row] == 0 {
+					clear(c[b*units : (b+1)*units])
+					clear(y[row*2*units : row*2*units+units])
+				}
+			}
+		}
+		cBefore = c
+	}
+}
+
+func (l *biLSTM) backward(in []gorgonia.Value, dOut gorgonia.Value) {
+	l.dy = floats(dOut)
+	l.g.o.Workers.do(len(l.dir), l.backwardPart)
+	if l.dx != nil {
+		l.g.o.Workers.do(l.g.o.Workers.count(), l.inputPart)
+	}
+}
+
+func (l *biLSTM) backwardDirection(d int) {
+	k, dir := l.g.o.Kernels, &l.dir[d]
+	batch, units := l.batch, l.units
+	wide, state := 4*units, batch*units
+	k.Pack(&dir.whT, wide, units, dir.recurrent, 1, wide)
+	clear(dir.dh)
+	clear(dir.dc)
+	for s := l.window - 1; s >= 0; s-- {
+		t, before := l.position(d, s)
+		z := dir.gates[t*batch*wide : (t+1)*batch*wide]
+		cBefore := dir.zero
+		if s > 0 {
+			cBefore = dir.c[before*state : (before+1)*state]
+		}
+		k.LSTMBackward(batch, units, z, l.dy[t*batch*2*units+d*units:], 2*units, dir.dh, cBefore, dir.tanhC[t*state:(t+1)*state], dir.dc)
+		if l.padded {
+			// The state is the constant zero here: nothing flows to the step before. (dh is
+			// computed from z below.)
+			for b := range batch {
+				if l.present[t*batch+b] == 0 {
+					clear(z[b*wide : (b+1)*wide])
+					clear(dir.dc[b*units : (b+1)*units])
+				}
+			}
+		}
+		if s > 0 {
+			k.Gemm(batch, z, wide, 1, &dir.whT, 0, wide, dir.dh, units, false)
+		}
+	}
+	l.weightGradients(d)
+	if l.dx != nil {
+		k.Pack(&dir.wxT, wide, l.in, dir.kernel, 1, wide)
+	}
+}
+
+// weightGradients multiplies inputs and former outputs with the gradients of the pre-activations,
+// some positions at a time, so that those are packed once for both products.
+func (l *biLSTM) weightGradients(d int) {
+	k, dir := l.g.o.Kernels, &l.dir[d]
+	batch, in, units := l.batch, l.in, l.units
+	wide := 4 * units
+	y := l.y[d*units:]
+	clear(dir.dRecurrent)
+	clear(dir.dBias)
+	for from := 0; from < l.window; from += l.steps {
+		to := min(from+l.steps, l.window)
+		rows := (to - from) * batch
+		z := dir.gates[from*batch*wide : to*batch*wide]
+		k.Pack(&dir.dz, rows, wide, z, wide, 1)
+		k.Gemm(in, l.x[from*batch*in:], 1, in, &dir.dz, 0, rows, dir.dKernel, wide, from > 0)
+		k.ColumnSums(rows, wide, z, nil, dir.dBias, nil)
+
+		// The state before row r is the output of row r-batch, or of r+batch backwards in time; at
+		// the first step of a direction it is zero.
+		first, last, state := 0, rows, (from-1)*batch
+		if d == 1 {
+			state = (from + 1) * batch
+			if to == l.window {
+				last -= batch
+			}
+		} else if from == 0 {
+			first, state = batch, 0
+		}
+		if first < last {
+			k.Gemm(units, y[state*2*units:], 1, 2*units, &dir.dz, first, last, dir.dRecurrent, wide, true)
+		}
+	}
+}
+
+func (l *biLSTM) inputGradientRows(part int) {
+	wide := 4 * l.units
+	from, to := span(l.window*l.batch, part, l.g.o.Workers.count())
+	if from == to {
+		return
+	}
+	for d := range l.dir {
+		dir := &l.dir[d]
+		l.g.o.Kernels.Gemm(to-from, dir.gates[from*wide:], wide, 1, &dir.wxT, 0, wide, l.dx[from*l.in:], l.in, d > 0)
+	}
+}
