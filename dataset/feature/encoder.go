@@ -1,0 +1,273 @@
+package feature
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8ntext/dataset/audit"
+)
+
+// Ids that every field of [Honest] has, whatever events it was fitted on. [Paper] has none of them.
+const (
+	idUnknown = 0
+	idAbsent  = 1
+	idEmpty   = 2
+	idFirst   = 3
+)
+
+// Bounds of an encoder's vocabularies. Values beyond them are unknown; a model file that breaks them is refused.
+const (
+	maxVocabularyBytes = 8 << 20 // text of all fields together
+	maxVocabulary      = 1<<16 - 1
+)
+
+// Encoder is a profile with vocabularies: it gives every value of every field its id. It does not change
+// after it is made and may be used by several goroutines. Make one with [Fit], or by unmarshalling
+// the JSON of another.
+type Encoder struct {
+	profile Profile
+	columns []column
+	bodies  *tree
+	slots   [][]int // of each field, the slots that its read is given
+	spare   sync.Pool
+}
+
+// column is one field's vocabulary.
+type column struct {
+	words []word
+	ids   map[string]int32 // of words that have a text
+	null  int32            // of the word null; -1: it has none
+}
+
+// word is one value with an id. Only [Paper] has null as a word.
+type word struct {
+	null bool
+	text string
+}
+
+// Fit makes the encoder of a profile whose vocabularies are the values of these events, and of no
+// others. The same events in the same order give the same encoder.
+//
+// Paper: ids in order of first appearance. Honest: sorted by text; of more than 256 values of a
+// field the most frequent are kept, of equals the alphabetically first. A value of more than 1 KiB
+// gets no id, nor does one that comes after 65,535 values of its field or 8 MiB of values in all.
+func Fit(p Profile, events []*audit.Event) *Encoder {
+	e := newEncoder(p)
+	counts := make([]map[string]int, len(p.fields))
+	for f := range counts {
+		counts[f] = map[string]int{}
+	}
+	bytes := 0
+	e.each(events, func(_, f int, v value) {
+		if v.state != present {
+			if p.rising && e.columns[f].null < 0 {
+				e.columns[f].add(word{null: true})
+			}
+			return
+		}
+		if counts[f][v.text]++; counts[f][v.text] > 1 {
+			return
+		}
+		if len(v.text) > maxText || len(counts[f]) > maxVocabulary-1 || bytes+len(v.text) > maxVocabularyBytes {
+			delete(counts[f], v.text)
+			return
+		}
+		bytes += len(v.text)
+		if p.rising {
+			e.columns[f].add(word{text: v.text})
+		}
+	})
+	if !p.rising {
+		for f := range e.columns {
+			for _, text := range mostFrequent(counts[f], p.limit) {
+				e.columns[f].add(word{text: text})
+			}
+		}
+	}
+	return e
+}
+
+// mostFrequent is at most limit keys of counts, the largest counts first chosen, in alphabetical order.
+func mostFrequent(counts map[string]int, limit int) []string {
+	texts := slices.Sorted(maps.Keys(counts))
+	if len(texts) > limit {
+		slices.SortStableFunc(texts, func(a, b string) int { return cmp.Compare(counts[b], counts[a]) })
+		texts = texts[:limit]
+		slices.Sort(texts)
+	}
+	return texts
+}
+
+// newEncoder is an encoder without vocabularies.
+func newEncoder(p Profile) *Encoder {
+	e := &Encoder{profile: p, columns: make([]column, len(p.fields)), bodies: newTree(), slots: make([][]int, len(p.fields))}
+	for f, field := range p.fields {
+		e.columns[f] = column{ids: map[string]int32{}, null: -1}
+		for _, path := range field.needs {
+			e.slots[f] = append(e.slots[f], e.bodies.add(path))
+		}
+	}
+	e.spare.New = func() any { return newPicker(len(e.bodies.paths)) }
+	return e
+}
+
+func (c *column) add(w word) {
+	id := int32(len(c.words))
+	c.words = append(c.words, w)
+	if w.null {
+		c.null = id
+		return
+	}
+	c.ids[w.text] = id
+}
+
+// each reads every field of every event, events in order and fields in order.
+func (e *Encoder) each(events []*audit.Event, visit func(event, field int, v value)) {
+	p := e.spare.Get().(*picker)
+	defer e.spare.Put(p)
+	var in [16]slot
+	for i, ev := range events {
+		p.clear()
+		p.pick(e.bodies, "requestObject", ev.RequestObject)
+		p.pick(e.bodies, "responseObject", ev.ResponseObject)
+		r := row{event: ev}
+		if e.profile.rising {
+			r.agent = paperAgent(ev.UserAgent)
+		} else {
+			r.agent = honestAgent(ev.UserAgent)
+			r.request = parseRequest(ev.RequestURI)
+		}
+		for f := range e.profile.fields {
+			given := in[:0]
+			for _, s := range e.slots[f] {
+				given = append(given, p.slots[s])
+			}
+			visit(i, f, e.profile.fields[f].read(&r, given).clean())
+		}
+	}
+}
+
+// Profile is the table of fields that the encoder was made for.
+func (e *Encoder) Profile() Profile { return e.profile }
+
+// Sizes is the number of ids of each field, special ids included: ids are 0 to size-1.
+func (e *Encoder) Sizes() []int {
+	sizes := make([]int, len(e.columns))
+	for f, c := range e.columns {
+		sizes[f] = len(c.words) + idFirst
+		if e.profile.rising {
+			sizes[f] = len(c.words) + 1
+		}
+	}
+	return sizes
+}
+
+// Encode writes the ids of an event's fields to dst. It panics if dst has another length than the
+// profile has fields: that is a mistake in the program, not in the data.
+func (e *Encoder) Encode(ev *audit.Event, dst []int32) {
+	if len(dst) != len(e.columns) {
+		panic(fmt.Sprintf("feature: Encode into %d ids, but profile %s has %d fields", len(dst), e.profile.name, len(e.columns)))
+	}
+	e.each([]*audit.Event{ev}, func(_, f int, v value) { dst[f] = e.id(f, v) })
+}
+
+func (e *Encoder) id(f int, v value) int32 {
+	c := &e.columns[f]
+	switch v.state {
+	case absent:
+		return e.AbsentID(f)
+	case empty:
+		return idEmpty // only the fields of Honest have this state
+	}
+	id, known := c.ids[v.text]
+	switch {
+	case !known:
+		return e.UnknownID(f)
+	case e.profile.rising:
+		return id
+	}
+	return id + idFirst
+}
+
+// UnknownID is the id of every value of the field that the encoder was not fitted on. In [Paper] it is
+// the next free id.
+func (e *Encoder) UnknownID(field int) int32 {
+	if e.profile.rising {
+		return int32(len(e.columns[field].words))
+	}
+	return idUnknown
+}
+
+// AbsentID is the id of the field where an event does not have it. In [Paper] it is null's, which
+// is unknown if null never occurred.
+func (e *Encoder) AbsentID(field int) int32 {
+	if !e.profile.rising {
+		return idAbsent
+	}
+	if null := e.columns[field].null; null >= 0 {
+		return null
+	}
+	return e.UnknownID(field)
+}
+
+// UserAgentFields lists the fields that derive from the client's user agent, which the client chooses
+// freely: training may drop them at random so that a model does not rest on them alone.
+func (e *Encoder) UserAgentFields() []int {
+	var fields []int
+	for f, field := range e.profile.fields {
+		if field.agent {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// Decode is the value that an id of a field stands for; "(unknown)", "(absent)", "(empty)" and
+// "(null)" for those without one, and "(no such id)".
+//
+// A value of [Paper] is the text of the log, which may hold anything: quote it before it is shown.
+func (e *Encoder) Decode(field int, id int32) string {
+	if field < 0 || field >= len(e.columns) || id < 0 {
+		return "(no such id)"
+	}
+	words := e.columns[field].words
+	if !e.profile.rising {
+		switch id {
+		case idUnknown:
+			return "(unknown)"
+		case idAbsent:
+			return "(absent)"
+		case idEmpty:
+			return "(empty)"
+		}
+		id -= idFirst
+	} else if int(id) == len(words) {
+		return "(unknown)"
+	}
+	switch {
+	case int(id) >= len(words):
+		return "(no such id)"
+	case words[id].null:
+		return "(null)"
+	}
+	return words[id].text
+}
+
+// Matrix holds the ids of several events: row i is IDs[i*Fields : (i+1)*Fields].
+type Matrix struct {
+	Rows, Fields int
+	IDs          []int32
+}
+
+// Row is row i of the matrix, not a copy.
+func (m Matrix) Row(i int) []int32 { return m.IDs[i*m.Fields : (i+1)*m.Fields : (i+1)*m.Fields] }
+
+// Matrix encodes events, one row each.
+func (e *Encoder) Matrix(events []*audit.Event) Matrix {
+	m := Matrix{Rows: len(events), Fields: len(e.columns), IDs: make([]int32, len(events)*len(e.columns))}
+	e.each(events, func(i, f int, v value) { m.IDs[i*m.Fields+f] = e.id(f, v) })
+	return m
+}

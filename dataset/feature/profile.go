@@ -1,0 +1,154 @@
+// Package feature turns events into rows of small numbers: which fields of an event a model sees,
+// how each is read, and which id stands for which value.
+//
+// A [Profile] is a table of fields. Two exist. [Paper] has the 39 of the reference, columns and ids as
+// it has them, its dead columns included. [Honest] has the same information with the dead
+// columns alive, absent told from empty, both Event APIs, and no text that only one environment
+// knows. An [Encoder] is a profile with the vocabularies learned from some events; it is what a
+// model file carries.
+package feature
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Encodings of a field: how its value becomes one of the texts that are numbered.
+const (
+	encText      = "text"      // the value as it is
+	encClass     = "class"     // one word of a closed or checked set; anything else is "other"
+	encPresence  = "presence"  // absent, empty or present
+	encBucket    = "bucket"    // a number or a count: 0, 1, 2, 3-4, 5-8, 9-16, 17-64, 65+
+	encBinarised = "binarised" // 1 if not empty, 0 if empty, null if absent
+	encVerb      = "verb id"   // the reference's merged verbs, 1 to 5
+)
+
+// Values of [Field.Source].
+const (
+	fromPaper  = "paper"  // one of the reference's 39, or the same information read soundly
+	fromHonest = "honest" // the reference does not have it
+)
+
+// Field is one column: what it is called, what it says and how it is encoded.
+type Field struct {
+	Path     string // unique in its profile; where a value has one place in the event, that place
+	Meaning  string
+	Encoding string // text, class, presence, bucket, binarised or verb id
+	Source   string // paper: one of the reference's, or its information read soundly; honest: new
+
+	agent bool     // the value derives from the client's user agent
+	needs []string // the paths of the bodies that read is given, in this order
+	read  func(r *row, in []slot) value
+}
+
+// Profile is a table of fields in the order of the columns. The zero value has none; profiles come
+// from [Paper], [Honest] and [ByName].
+type Profile struct {
+	name   string
+	rising bool // ids from 0 in order of first appearance, null a value like others
+	limit  int  // values per field
+	fields []Field
+}
+
+// Paper is the reference's feature set: 39 columns in alphabetical order, ids rising from 0 in order
+// of first appearance, null a category of its own. Ten columns are null on every real event: the
+// reference asks for metadata.ownerReferences.kind where its flattening writes
+// metadata.ownerReferences[0].kind, and for parts of involvedObject that do not exist. They are
+// kept so that results compare.
+//
+// In one point it differs on purpose: an apiGroup "core" or a null namespace, which the reference's
+// labelling tool writes into events and raw logs never have, count as absent, so that training
+// and use see the same.
+func Paper() Profile {
+	return Profile{name: "paper", rising: true, limit: 1<<16 - 1, fields: paperFields()}
+}
+
+// Honest is the default feature set. Ids 0, 1 and 2 are unknown, absent and empty in every field.
+// Vocabularies are small: names of objects, namespaces, hosts, images, versions and custom resources
+// are never values, only whether they are there or which class they belong to.
+func Honest() Profile {
+	return Profile{name: "honest", limit: 256, fields: honestFields()}
+}
+
+// Names lists the names that [ByName] knows.
+func Names() []string { return []string{"honest", "paper"} }
+
+// ByName returns the profile of that name.
+func ByName(name string) (Profile, error) {
+	switch name {
+	case "paper":
+		return Paper(), nil
+	case "honest":
+		return Honest(), nil
+	}
+	return Profile{}, fmt.Errorf("unknown feature profile %q: use one of %s", name, strings.Join(Names(), ", "))
+}
+
+// Name is "paper" or "honest", also after [Profile.Without].
+func (p Profile) Name() string { return p.name }
+
+// Fields lists the columns in order. The slice is the caller's.
+func (p Profile) Fields() []Field { return slices.Clone(p.fields) }
+
+// Without returns the profile less the fields of the given paths. A path that the profile does not
+// have is an error that names the nearest; so is a profile with nothing left.
+func (p Profile) Without(paths ...string) (Profile, error) {
+	drop := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		if !slices.ContainsFunc(p.fields, func(f Field) bool { return f.Path == path }) {
+			return Profile{}, fmt.Errorf("profile %s has no field %q: did you mean %q?", p.name, path, p.nearest(path))
+		}
+		drop[path] = true
+	}
+	rest := p
+	rest.fields = slices.DeleteFunc(slices.Clone(p.fields), func(f Field) bool { return drop[f.Path] })
+	if len(rest.fields) == 0 {
+		return Profile{}, fmt.Errorf("no field of profile %s is left: keep at least one", p.name)
+	}
+	return rest, nil
+}
+
+// Table is the profile as a Markdown table: number, path, meaning, encoding, source.
+func (p Profile) Table() string {
+	var b strings.Builder
+	b.WriteString("| # | field | meaning | encoding | source |\n|--:|---|---|---|---|\n")
+	for i, f := range p.fields {
+		fmt.Fprintf(&b, "| %d | `%s` | %s | %s | %s |\n", i, f.Path, f.Meaning, f.Encoding, f.Source)
+	}
+	return b.String()
+}
+
+// nearest is the field path with the smallest edit distance to path; the first of equals.
+func (p Profile) nearest(path string) string {
+	best, least := "", -1
+	if len(path) > 256 {
+		path = path[:256] // the distance costs the product of the lengths
+	}
+	for _, f := range p.fields {
+		if d := editDistance(path, f.Path); least < 0 || d < least {
+			best, least = f.Path, d
+		}
+	}
+	return best
+}
+
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
