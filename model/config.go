@@ -1,0 +1,217 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"k8ntext/dataset/feature"
+)
+
+// Config is everything that decides which model a training gives, besides the corpus, its split and
+// the seed. Its TOML form is the section [model] of an experiment and the header of a model file.
+type Config struct {
+	// Window is W, the number of consecutive events that the network sees at once.
+	Window int `toml:"window" json:"window"`
+	// Features names the feature profile: "paper" or "honest".
+	Features string `toml:"features" json:"features"`
+	// Without lists the paths of the profile's features that are left out.
+	Without []string `toml:"without" json:"without,omitempty"`
+	// Labels names the label space: "paper" or "default". It must be the one of the corpus.
+	Labels string `toml:"labels" json:"labels"`
+
+	// Input is "ids" (every field is one number, as the paper) or "embedding" (every field's value
+	// has a learned vector; an event is the sum of its fields' vectors).
+	Input string `toml:"input" json:"input"`
+	// Embedding is the length of those vectors; 0 with input "ids".
+	Embedding int `toml:"embedding" json:"embedding,omitempty"`
+	// Units1 is the number of units per direction of the first recurrent layer; 0 means four per
+	// feature, as the paper.
+	Units1 int `toml:"units1" json:"units1"`
+	// Units2 is the same for the second layer; 0 means three per feature, as the paper.
+	Units2 int `toml:"units2" json:"units2"`
+	// Dropout is the share of the second layer's outputs that a training step leaves out.
+	Dropout float64 `toml:"dropout" json:"dropout"`
+
+	// Batch is the number of windows per training step.
+	Batch int `toml:"batch" json:"batch"`
+	// MaxEpochs is the number of epochs after which a training ends at the latest.
+	MaxEpochs int `toml:"max_epochs" json:"max_epochs"`
+	// LearningRate is Adam's at the start.
+	LearningRate float64 `toml:"learning_rate" json:"learning_rate"`
+	// Patience is how many epochs in a row the monitored loss may fail to fall before the training
+	// stops; 0 means that it never stops early. The best epoch's weights are kept in any case.
+	Patience int `toml:"patience" json:"patience"`
+	// ReduceFactor is what the learning rate is multiplied with on a plateau.
+	ReduceFactor float64 `toml:"reduce_factor" json:"reduce_factor"`
+	// ReducePatience is how many epochs in a row without a fall make a plateau; 0 means that the
+	// learning rate stays as it is.
+	ReducePatience int `toml:"reduce_patience" json:"reduce_patience"`
+
+	// Stride makes an epoch use every n-th training window, beginning at an offset drawn anew for
+	// each epoch, so that over the epochs all windows take part; 1 uses all in every epoch.
+	Stride int `toml:"stride" json:"stride"`
+	// WindowsPerEpoch caps the windows of one epoch (the first of the shuffled ones); 0: no cap.
+	WindowsPerEpoch int `toml:"windows_per_epoch" json:"windows_per_epoch,omitempty"`
+	// ValidationStride makes the validation loss use every n-th validation window.
+	ValidationStride int `toml:"validation_stride" json:"validation_stride"`
+
+	// DropUserAgent is the probability with which a training window is shown without any of its user
+	// agents: half of the times as if no client had sent one, half as if none were known. A log whose
+	// tools the corpus never saw is then no surprise.
+	DropUserAgent float64 `toml:"drop_user_agent" json:"drop_user_agent,omitempty"`
+	// DropValue is the probability with which one value of one field is shown as unknown throughout a
+	// training window, so that the unknown value's vector is learned too.
+	DropValue float64 `toml:"drop_value" json:"drop_value,omitempty"`
+}
+
+// PaperConfig is the paper's setting (REFERENCE 6.2, newest): its 39 features as numbers, W = 60 and
+// 717,627 trainable parameters.
+func PaperConfig() Config {
+	return Config{
+		Window: 60, Features: "paper", Labels: "paper",
+		Input: InputIDs, Dropout: 0.4,
+		Batch: 32, MaxEpochs: 35, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.1, ReducePatience: 4,
+		Stride: 1, ValidationStride: 1,
+	}
+}
+
+// DefaultConfig is the setting of the shipped model: features without names and versions, embedded,
+// with what a foreign log may lack dropped at random in training.
+func DefaultConfig() Config {
+	return Config{
+		Window: 40, Features: "honest", Labels: "default",
+		Input: InputEmbedding, Embedding: 64, Units1: 128, Units2: 96, Dropout: 0.4,
+		Batch: 32, MaxEpochs: 40, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.3, ReducePatience: 3,
+		Stride: 4, ValidationStride: 4,
+		DropUserAgent: 0.2, DropValue: 0.02,
+	}
+}
+
+// Preset gives a configuration by name: "paper" or "default".
+func Preset(name string) (Config, error) {
+	switch name {
+	case "paper":
+		return PaperConfig(), nil
+	case "default":
+		return DefaultConfig(), nil
+	}
+	return Config{}, fmt.Errorf("unknown model preset %q: use paper or default", name)
+}
+
+// Limits of a configuration. They bound what a hostile model file can make its reader allocate, and
+// lie far above anything that trains.
+const (
+	maxWindow    = 4096
+	maxBatch     = 1 << 16
+	maxUnits     = 1 << 14
+	maxEmbedding = 1 << 14
+	maxCount     = 1 << 30
+)
+
+// Validate reports the first key whose value cannot be used, and what it may be.
+func (c Config) Validate() error {
+	integers := []struct {
+		key       string
+		value     int
+		low, high int
+	}{
+		{key: "window", value: c.Window, low: 1, high: maxWindow},
+		{key: "units1", value: c.Units1, low: 0, high: maxUnits},
+		{key: "units2", value: c.Units2, low: 0, high: maxUnits},
+		{key: "batch", value: c.Batch, low: 1, high: maxBatch},
+		{key: "max_epochs", value: c.MaxEpochs, low: 1, high: maxCount},
+		{key: "patience", value: c.Patience, low: 0, high: maxCount},
+		{key: "reduce_patience", value: c.ReducePatience, low: 0, high: maxCount},
+		{key: "stride", value: c.Stride, low: 1, high: maxCount},
+		{key: "windows_per_epoch", value: c.WindowsPerEpoch, low: 0, high: maxCount},
+		{key: "validation_stride", value: c.ValidationStride, low: 1, high: maxCount},
+	}
+	for _, v := range integers {
+		if v.value < v.low || v.value > v.high {
+			return fmt.Errorf("model config: %s = %d: must be from %d to %d", v.key, v.value, v.low, v.high)
+		}
+	}
+	shares := []struct {
+		key   string
+		value float64
+	}{
+		{"dropout", c.Dropout},
+		{"drop_user_agent", c.DropUserAgent},
+		{"drop_value", c.DropValue},
+	}
+	for _, v := range shares {
+		if !(v.value >= 0 && v.value < 1) { // also refuses NaN
+			return fmt.Errorf("model config: %s = %v: must be at least 0 and below 1", v.key, v.value)
+		}
+	}
+	if !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 1) {
+		return fmt.Errorf("model config: learning_rate = %v: must be above 0", c.LearningRate)
+	}
+	if c.ReducePatience > 0 && !(c.ReduceFactor > 0 && c.ReduceFactor < 1) {
+		return fmt.Errorf("model config: reduce_factor = %v: must be above 0 and below 1 (or set reduce_patience = 0)", c.ReduceFactor)
+	}
+	switch c.Input {
+	case InputIDs:
+		if c.Embedding != 0 {
+			return fmt.Errorf("model config: embedding = %d: has no use with input = %q; leave it out or set input = %q", c.Embedding, InputIDs, InputEmbedding)
+		}
+	case InputEmbedding:
+		if c.Embedding < 1 || c.Embedding > maxEmbedding {
+			return fmt.Errorf("model config: embedding = %d: must be from 1 to %d with input = %q", c.Embedding, maxEmbedding, InputEmbedding)
+		}
+	default:
+		return fmt.Errorf("model config: input = %q: use %q or %q", c.Input, InputIDs, InputEmbedding)
+	}
+	if c.Labels != "paper" && c.Labels != "default" {
+		return fmt.Errorf("model config: labels = %q: use paper or default", c.Labels)
+	}
+	if _, err := c.profile(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// profile is the feature profile with the left-out features taken away.
+func (c Config) profile() (feature.Profile, error) {
+	p, err := feature.ByName(c.Features)
+	if err != nil {
+		return feature.Profile{}, fmt.Errorf("model config: features = %q: %w", c.Features, err)
+	}
+	if len(c.Without) == 0 {
+		return p, nil
+	}
+	rest, err := p.Without(c.Without...)
+	if err != nil {
+		return feature.Profile{}, fmt.Errorf("model config: without = %q: %w", c.Without, err)
+	}
+	if len(rest.Fields()) == 0 {
+		return feature.Profile{}, fmt.Errorf("model config: without leaves no feature of profile %q", c.Features)
+	}
+	return rest, nil
+}
+
+// Network is the shape of the network for an encoder whose fields have the given numbers of ids and a
+// label space whose softmaxes have m classes.
+func (c Config) Network(sizes []int, m int) NetworkConfig {
+	n := NetworkConfig{
+		Window: c.Window, Fields: len(sizes), Components: components, Classes: m,
+		Input: c.Input, EmbeddingDim: c.Embedding,
+		Units1: c.Units1, Units2: c.Units2, Dropout: float32(c.Dropout),
+	}
+	if c.Input == InputEmbedding {
+		for _, s := range sizes {
+			n.Vocabulary += s
+		}
+	}
+	if n.Units1 == 0 {
+		n.Units1 = 4 * n.Fields
+	}
+	if n.Units2 == 0 {
+		n.Units2 = 3 * n.Fields
+	}
+	return n
+}
+
+// components is the number of softmaxes of the network's output: resource, subresource, namespaced,
+// single, verb.
+const components = 5

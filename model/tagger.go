@@ -1,0 +1,107 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"k8ntext/dataset"
+	"k8ntext/dataset/audit"
+	"k8ntext/dataset/feature"
+	"k8ntext/dataset/label"
+)
+
+// Tagger is a trained model with all that it needs to label events: the encoder with its
+// vocabularies, the label space, the weights, and where they came from.
+type Tagger struct {
+	Config     Config
+	Encoder    *feature.Encoder
+	Space      *label.Space
+	Weights    Weights
+	Provenance Provenance
+}
+
+// Digest identifies an event, see [audit.Event.Digest].
+type Digest = [16]byte
+
+// Provenance says how a model was made. It holds no time and no place, so that the same training
+// gives the same bytes.
+type Provenance struct {
+	Corpus       string `json:"corpus"`        // name
+	CorpusDigest string `json:"corpus_digest"` // see [dataset.Corpus]
+	Protocol     string `json:"protocol"`      // how the corpus was cut
+	Fold         int    `json:"fold"`          // -1: the protocol has no folds
+	Seed         uint64 `json:"seed"`
+	Kernels      string `json:"kernels"`    // equal bits are promised on one kernel path only
+	Commit       string `json:"commit"`     // of the program that trained; may be empty
+	Epochs       int    `json:"epochs"`     // completed
+	BestEpoch    int    `json:"best_epoch"` // whose weights these are; from 1, 0: untrained
+	// Loss is the monitored loss of that epoch.
+	Loss float64 `json:"loss"`
+
+	// TrainingEvents are the events that the training saw, in training or validation windows:
+	// distinct and ascending.
+	TrainingEvents []Digest `json:"-"`
+}
+
+// SeenInTraining tells whether the model was trained on the event.
+func (p *Provenance) SeenInTraining(e *audit.Event) bool {
+	d := e.Digest()
+	_, found := slices.BinarySearchFunc(p.TrainingEvents, d, compareDigests)
+	return found
+}
+
+func compareDigests(a, b Digest) int { return bytes.Compare(a[:], b[:]) }
+
+// Network is the shape of the tagger's network.
+func (t *Tagger) Network() NetworkConfig {
+	return t.Config.Network(t.Encoder.Sizes(), t.Space.M())
+}
+
+// LabelWindows gives what every single window says, without voting: for window i and position j the
+// label at i*W+j that the most likely value of each component makes, as the paper scores windows.
+// Positions behind the end of a short window are [label.Unknown], and so are impossible labels.
+// Of o, Rule and Stride have no meaning here.
+func (t *Tagger) LabelWindows(ctx context.Context, c *dataset.Corpus, split *dataset.Split, windows []dataset.Window, o VoteOptions) ([]label.Label, error) {
+	o, err := o.withDefaults(t.Config.Window)
+	if err != nil {
+		return nil, fmt.Errorf("label windows: %w", err)
+	}
+	if split.Length != t.Config.Window {
+		return nil, fmt.Errorf("label windows: the split has windows of %d events, the model of %d: cut the corpus for this model", split.Length, t.Config.Window)
+	}
+	network, err := NewNetwork(t.Network(), t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Threads: o.Threads, Frozen: true})
+	if err != nil {
+		return nil, fmt.Errorf("label windows: %w", err)
+	}
+	defer network.Close()
+
+	l := newLayout(t.Network(), t.Encoder.Sizes(), o.Batch)
+	s := newSamples(l, split, t.Encoder.Matrix(c.Events), nil, t.Space)
+	batch := l.newBatch()
+	out := make([]label.Label, len(windows)*l.window)
+	width := components * t.Space.M()
+	for from := 0; from < len(windows); from += o.Batch {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("label windows: %w", context.Cause(ctx))
+		}
+		part := windows[from:min(from+o.Batch, len(windows))]
+		s.gather(batch, part, nil)
+		logp, err := network.Infer(batch)
+		if err != nil {
+			return nil, fmt.Errorf("label windows: %w", err)
+		}
+		for slot := range part {
+			for pos := range l.window {
+				row := pos*l.batch + slot
+				lb := label.Unknown
+				if batch.Present[row] != 0 {
+					lb = likeliest(t.Space, logp[row*width:(row+1)*width])
+				}
+				out[(from+slot)*l.window+pos] = lb
+			}
+		}
+	}
+	return out, nil
+}
