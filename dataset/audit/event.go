@@ -5,6 +5,8 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,11 +30,12 @@ type Event struct {
 	Annotations      map[string]string
 
 	RequestReceived time.Time // requestReceivedTimestamp; a stage's own time where that is missing
-	Stages          []Stage   // in the order they were logged
+	Stages          []Stage   // RequestReceived first, the end last; doubled ones by time
 
 	Truth *Truth // what a labelled corpus says of the event; nil: not a corpus
 
-	// Raw is the last stage's JSON object as it was read; nil unless the reader was asked to keep it.
+	// Raw is the last stage's JSON object on one line: as it was read where that was valid JSON,
+	// mended where it was not; nil unless the reader was asked to keep it.
 	Raw jsontext.Value
 }
 
@@ -52,30 +55,30 @@ type Position struct {
 
 // User is who asked.
 type User struct {
-	Username string
-	UID      string
-	Groups   []string
-	Extra    map[string][]string
+	Username string              `json:"username"`
+	UID      string              `json:"uid"`
+	Groups   []string            `json:"groups"`
+	Extra    map[string][]string `json:"extra"`
 }
 
 // ObjectRef is the object that a request is about. Empty strings stand for absent fields.
 type ObjectRef struct {
-	APIGroup        string
-	APIVersion      string
-	Resource        string
-	Subresource     string
-	Namespace       string
-	Name            string
-	UID             string
-	ResourceVersion string
+	APIGroup        string `json:"apiGroup"`
+	APIVersion      string `json:"apiVersion"`
+	Resource        string `json:"resource"`
+	Subresource     string `json:"subresource"`
+	Namespace       string `json:"namespace"`
+	Name            string `json:"name"`
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
 }
 
 // ResponseStatus is the outcome of a request.
 type ResponseStatus struct {
-	Code    int
-	Status  string
-	Reason  string
-	Message string
+	Code    int    `json:"code"`
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
 // Truth is what a labelled corpus knows of an event: the keys that a recording adds to each line.
@@ -89,4 +92,32 @@ type Truth struct {
 
 	// Label is the numeric label of the reference's format, which has no contexts; nil elsewhere.
 	Label *int64
+}
+
+// Digest identifies the event: equal for the same request read from another copy of the log, with
+// or without truth, bodies, status and annotations. It covers auditID, receive time, verb, request
+// URI, the user's name and uid, and the names and times of the stages, so an event whose end was not
+// yet logged has another digest than the finished one.
+func (e *Event) Digest() [16]byte {
+	b := make([]byte, 0, 512)
+	text := func(s string) {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	moment := func(t time.Time) {
+		b = binary.BigEndian.AppendUint64(b, uint64(t.Unix()))
+		b = binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond()))
+	}
+	text(e.AuditID)
+	moment(e.RequestReceived)
+	text(e.Verb)
+	text(e.RequestURI)
+	text(e.User.Username)
+	text(e.User.UID)
+	for _, s := range e.Stages {
+		text(s.Name)
+		moment(s.Time)
+	}
+	sum := sha256.Sum256(b)
+	return [16]byte(sum[:16])
 }
