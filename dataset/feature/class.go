@@ -205,13 +205,14 @@ func userClass(name string) string {
 		}
 		return "serviceaccount:kube-system"
 	}
-	prefix, _, _ := strings.Cut(rest, ":")
-	switch prefix {
+	switch rest {
+	case "apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cloud-controller-manager",
+		"aggregator", "kube-aggregator", "anonymous", "unsecured", "monitoring":
+		return rest
+	}
+	switch prefix, _, _ := strings.Cut(rest, ":"); prefix {
 	case "node", "bootstrap":
 		return prefix
-	case "apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "cloud-controller-manager",
-		"aggregator", "anonymous", "unsecured", "kube-aggregator", "monitoring":
-		return rest
 	}
 	return "system"
 }
