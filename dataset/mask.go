@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -36,10 +37,12 @@ const (
 // The names of machines must be known before the first line is masked: show every line to
 // [Masker.Observe] first. Masking what is masked changes nothing.
 type Masker struct {
-	hosts   []string // in order of appearance
-	nodes   map[string]bool
-	neutral map[string]string
-	counts  Masked
+	hosts     []string // in order of appearance
+	nodes     map[string]bool
+	neutral   map[string]string
+	reporters map[string]bool // who reports events: some append their machine
+	names     *regexp.Regexp  // the texts that name a machine; nil: to be made anew
+	counts    Masked
 }
 
 // Masked counts what a [Masker] replaced.
@@ -53,7 +56,7 @@ type Masked struct {
 
 // NewMasker returns a masker that knows no machine yet.
 func NewMasker() *Masker {
-	return &Masker{nodes: make(map[string]bool), neutral: make(map[string]string)}
+	return &Masker{nodes: make(map[string]bool), neutral: make(map[string]string), reporters: make(map[string]bool)}
 }
 
 // Counts tells how much was replaced so far.
@@ -66,6 +69,7 @@ func (m *Masker) Observe(line []byte) error {
 		return err
 	}
 	m.observe(root)
+	m.names = nil
 	return nil
 }
 
@@ -82,6 +86,8 @@ func (m *Masker) observe(n *node) {
 			if name, ok := strings.CutPrefix(s, "system:node:"); ok {
 				m.nodes[name] = true
 			}
+		case c.key == "reportingInstance":
+			m.reporters[s] = true
 		}
 		if kind == "Lease" && c.key == "metadata" {
 			m.addHost(c.member("labels").member("kubernetes.io/hostname").string())
@@ -193,7 +199,7 @@ func (w *maskWalk) object(n *node, secret bool) {
 			w.credential(c)
 		case ofSecret && (key == "requestobject" || key == "responseobject" || key == "responsestatus"):
 			w.value(c, true)
-		case key == "kubernetes.io/hostname" || key == "reportinginstance" || key == "host" || key == "hostname":
+		case key == "kubernetes.io/hostname" || key == "host" || key == "hostname":
 			w.host(c, secret)
 		default:
 			w.value(c, secret)
@@ -254,15 +260,13 @@ func (w *maskWalk) all(n *node, base64 bool) {
 	}
 }
 
-// host masks a string that is, or ends in, the name of a machine.
+// host masks a string that is the name of a machine.
 func (w *maskWalk) host(n *node, secret bool) {
-	s := n.string()
-	for _, host := range w.masker.hosts {
-		if prefix, ok := strings.CutSuffix(s, host); ok && !w.masker.nodes[host] && (prefix == "" || strings.HasSuffix(prefix, "-")) {
-			w.masker.counts.Hosts++
-			w.replace(n, prefix+w.masker.neutral[host])
-			return
-		}
+	host := n.string()
+	if with := w.masker.neutral[host]; with != "" && !w.masker.nodes[host] {
+		w.masker.counts.Hosts++
+		w.replace(n, with)
+		return
 	}
 	w.value(n, secret)
 }
@@ -312,10 +316,7 @@ func (m *Masker) maskText(s string, secret bool, depth int) string {
 	if secret {
 		s = m.replaceText(s, invalidValue, &m.counts.SecretValues, maskedText)
 	}
-	if len(m.hosts) > 0 {
-		s = m.maskHolder(s)
-	}
-	return s
+	return m.maskNames(s)
 }
 
 // In these, group 1 is the secret.
@@ -404,19 +405,52 @@ func isDER(data []byte) bool {
 	return head+length == len(data)
 }
 
-// maskHolder masks HOST_UUID, which is how leader election names a process.
-func (m *Masker) maskHolder(s string) string {
-	if !strings.Contains(s, "_") {
+// maskNames masks HOST_UUID, which is how leader election names a process, and REPORTER-HOST, which is
+// how some components name themselves in the events that they report. A machine's name by itself is
+// too short a text to be masked wherever it occurs.
+func (m *Masker) maskNames(s string) string {
+	if !slices.ContainsFunc(m.hosts, func(host string) bool { return strings.Contains(s, host) }) {
 		return s
 	}
-	return holder.ReplaceAllStringFunc(s, func(id string) string {
-		host, rest, _ := strings.Cut(id, "_")
-		if m.neutral[host] == "" || m.nodes[host] {
-			return id
+	if m.names == nil {
+		m.names = m.namesPattern()
+	}
+	return m.names.ReplaceAllStringFunc(s, func(name string) string {
+		for _, host := range m.hosts {
+			if rest, ok := strings.CutPrefix(name, host+"_"); ok && !m.nodes[host] {
+				m.counts.Hosts++
+				return m.neutral[host] + "_" + rest
+			}
 		}
+		reporter, host := m.reporter(name)
 		m.counts.Hosts++
-		return m.neutral[host] + "_" + rest
+		return reporter + m.neutral[host]
 	})
+}
+
+func (m *Masker) namesPattern() *regexp.Regexp {
+	choices := []string{`[^\x00-\x{10FFFF}]`} // nothing, where there is nothing to find
+	for _, host := range m.hosts {
+		if !m.nodes[host] {
+			choices = append(choices, regexp.QuoteMeta(host)+"_"+uuid)
+		}
+	}
+	for _, name := range sortedKeys(m.reporters) {
+		if _, host := m.reporter(name); host != "" {
+			choices = append(choices, regexp.QuoteMeta(name))
+		}
+	}
+	return regexp.MustCompile(`\b(?:` + strings.Join(choices, "|") + `)\b`)
+}
+
+// reporter splits REPORTER-HOST after the hyphen; host is empty where it names no machine to mask.
+func (m *Masker) reporter(name string) (reporter, host string) {
+	for _, host := range m.hosts {
+		if reporter, ok := strings.CutSuffix(name, host); ok && !m.nodes[host] && strings.HasSuffix(reporter, "-") {
+			return reporter, host
+		}
+	}
+	return name, ""
 }
 
 // node is a JSON value with its place in the text, so that a change leaves the rest byte for byte.

@@ -225,8 +225,6 @@ func SplitAll(c *Corpus, o AllOptions) (*Split, error) {
 // span is a range of event indices, [from, to).
 type span struct{ from, to int }
 
-func (s span) holds(e int) bool { return s.from <= e && e < s.to }
-
 // cutParts cuts a corpus around a test span; an empty one makes no test part.
 func cutParts(c *Corpus, test span, length, stride int) *Split {
 	n, gap := len(c.Events), length-1
