@@ -2,7 +2,7 @@ package feature
 
 import "strings"
 
-// agent is a user agent in parts. In use by fields only its values, so absent parts have the state absent.
+// agent is a user agent in parts; a part that is not there is absent.
 type agent struct{ tool, version, extra value }
 
 // paperAgent parses a user agent as the reference does: split on single spaces into tool, platform
@@ -15,7 +15,7 @@ func paperAgent(text string) agent {
 	if !ok {
 		return agent{}
 	}
-	a := agent{tool: present1(tool), version: present1(version)}
+	a := agent{tool: just(tool), version: just(version)}
 	if len(parts) > 1 && strings.Count(strings.Trim(parts[1], "()"), "/") != 1 {
 		return agent{}
 	}
@@ -23,7 +23,7 @@ func paperAgent(text string) agent {
 		switch meta := strings.Split(parts[2], "/"); len(meta) {
 		case 2:
 		case 3:
-			a.extra = present1(meta[2])
+			a.extra = just(meta[2])
 		default:
 			return agent{}
 		}
@@ -40,7 +40,7 @@ func honestAgent(text string) agent {
 		return agent{}
 	}
 	tool, _, _ := strings.Cut(parts[0], "/")
-	a := agent{tool: present1(toolClass(tool))}
+	a := agent{tool: just(toolClass(tool))}
 	if len(parts) >= 3 && strings.HasPrefix(parts[1], "(") {
 		if meta := strings.SplitN(parts[2], "/", 3); len(meta) == 3 {
 			a.extra = textOf(meta[2]).class(componentClass)

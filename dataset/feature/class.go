@@ -251,12 +251,12 @@ next:
 	if len(names) == 0 {
 		return value{state: empty}
 	}
-	return present1(strings.Join(names, "+"))
+	return just(strings.Join(names, "+"))
 }
 
 // controllers tells whether a name is that of a controller or add-on that Kubernetes ships: the service
-// accounts of kube-system in pkg/controlplane's bootstrap policy (controller_policy.go), and the
-// names under which the same code reports Events.
+// accounts of kube-system in plugin/pkg/auth/authorizer/rbac/bootstrappolicy/controller_policy.go, and
+// the add-ons that installers bring along.
 func controllers(name string) bool {
 	switch name {
 	case "attachdetach-controller", "bootstrap-signer", "certificate-controller", "cloud-node-controller",

@@ -13,19 +13,19 @@ func TestPaperAgent(t *testing.T) {
 	}{
 		{
 			"kube-controller-manager/v1.28.7 (linux/amd64) kubernetes/c8dcb00/shared-informers",
-			agent{present1("kube-controller-manager"), present1("v1.28.7"), present1("shared-informers")},
+			agent{just("kube-controller-manager"), just("v1.28.7"), just("shared-informers")},
 		},
 		{
 			"kube-controller-manager/v1.34.4 (linux/amd64) kubernetes/0000000/system:serviceaccount:kube-system:job-controller",
-			agent{present1("kube-controller-manager"), present1("v1.34.4"), present1("system:serviceaccount:kube-system:job-controller")},
+			agent{just("kube-controller-manager"), just("v1.34.4"), just("system:serviceaccount:kube-system:job-controller")},
 		},
-		{"kubelet/v1.34.4 (linux/amd64) kubernetes/0000000", agent{present1("kubelet"), present1("v1.34.4"), value{}}},
-		{"kubectl-dispatcher/v1.0 (linux/amd64)", agent{present1("kubectl-dispatcher"), present1("v1.0"), value{}}},
-		{"Go-http-client/2.0", agent{present1("Go-http-client"), present1("2.0"), value{}}},
-		{"a/b/c", agent{present1("a"), present1("b/c"), value{}}},              // cut at the first slash only
-		{"a/b (x/y) m/h/", agent{present1("a"), present1("b"), present1("")}},  // an empty extra is a value
-		{"a/b (x/y) m/h/e more", agent{present1("a"), present1("b"), value{}}}, // four parts: meta is dropped
-		{"a/b x/y m/h/e", agent{present1("a"), present1("b"), present1("e")}},  // brackets are optional
+		{"kubelet/v1.34.4 (linux/amd64) kubernetes/0000000", agent{just("kubelet"), just("v1.34.4"), value{}}},
+		{"kubectl-dispatcher/v1.0 (linux/amd64)", agent{just("kubectl-dispatcher"), just("v1.0"), value{}}},
+		{"Go-http-client/2.0", agent{just("Go-http-client"), just("2.0"), value{}}},
+		{"a/b/c", agent{just("a"), just("b/c"), value{}}},              // cut at the first slash only
+		{"a/b (x/y) m/h/", agent{just("a"), just("b"), just("")}},  // an empty extra is a value
+		{"a/b (x/y) m/h/e more", agent{just("a"), just("b"), value{}}}, // four parts: meta is dropped
+		{"a/b x/y m/h/e", agent{just("a"), just("b"), just("e")}},  // brackets are optional
 		{"curl", null},                           // a tool without slash
 		{"", null},                               // absent
 		{"a/b linux", null},                      // a platform without slash
@@ -43,16 +43,16 @@ func TestPaperAgent(t *testing.T) {
 
 func TestHonestAgent(t *testing.T) {
 	for text, want := range map[string]agent{
-		"kube-controller-manager/v1.34.4 (linux/amd64) kubernetes/0/system:serviceaccount:kube-system:job-controller": {tool: present1("kube-controller-manager"), extra: present1("job-controller")},
-		"kube-scheduler/v1.34.4 (linux/amd64) kubernetes/0/leader-election":                                           {tool: present1("kube-scheduler"), extra: present1("leader-election")},
-		"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0":                                                            {tool: present1("kubectl")},
-		"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0/":                                                           {tool: present1("kubectl"), extra: value{state: empty}},
-		"manager/v0 (linux/amd64) kubernetes/0/acme-reconciler":                                                       {tool: present1("manager"), extra: present1("other")},
-		"x/v0 (linux/amd64) kubernetes/0/system:serviceaccount:acme:robot":                                            {tool: present1("other"), extra: present1("serviceaccount")},
-		"acme-deployer/v17": {tool: present1("other")},
-		"curl":              {tool: present1("curl")},
-		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)": {tool: present1("Mozilla")},
-		"/usr/bin/thing": {tool: present1("other")},
+		"kube-controller-manager/v1.34.4 (linux/amd64) kubernetes/0/system:serviceaccount:kube-system:job-controller": {tool: just("kube-controller-manager"), extra: just("job-controller")},
+		"kube-scheduler/v1.34.4 (linux/amd64) kubernetes/0/leader-election":                                           {tool: just("kube-scheduler"), extra: just("leader-election")},
+		"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0":                                                            {tool: just("kubectl")},
+		"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0/":                                                           {tool: just("kubectl"), extra: value{state: empty}},
+		"manager/v0 (linux/amd64) kubernetes/0/acme-reconciler":                                                       {tool: just("manager"), extra: just("other")},
+		"x/v0 (linux/amd64) kubernetes/0/system:serviceaccount:acme:robot":                                            {tool: just("other"), extra: just("serviceaccount")},
+		"acme-deployer/v17": {tool: just("other")},
+		"curl":              {tool: just("curl")},
+		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)": {tool: just("Mozilla")},
+		"/usr/bin/thing": {tool: just("other")},
 		"":               {},
 		"   ":            {},
 	} {
@@ -130,16 +130,16 @@ func TestGroupSet(t *testing.T) {
 	}{
 		{nil, value{}},
 		{[]string{}, value{state: empty}},
-		{[]string{"system:authenticated", "system:masters"}, present1("masters+authenticated")},
-		{[]string{"system:masters", "system:authenticated"}, present1("masters+authenticated")}, // a set: order is nothing
-		{[]string{"dev-team", "viewers", "system:authenticated"}, present1("authenticated+other")},
+		{[]string{"system:authenticated", "system:masters"}, just("masters+authenticated")},
+		{[]string{"system:masters", "system:authenticated"}, just("masters+authenticated")}, // a set: order is nothing
+		{[]string{"dev-team", "viewers", "system:authenticated"}, just("authenticated+other")},
 		{
 			[]string{"system:serviceaccounts", "system:serviceaccounts:ns-1", "system:authenticated"},
-			present1("serviceaccounts+authenticated"),
+			just("serviceaccounts+authenticated"),
 		},
 		{
 			[]string{"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"},
-			present1("serviceaccounts+serviceaccounts:kube-system+authenticated"),
+			just("serviceaccounts+serviceaccounts:kube-system+authenticated"),
 		},
 	} {
 		if got := groupSet(c.groups); got != c.want {
@@ -155,21 +155,21 @@ func TestParseRequest(t *testing.T) {
 		name      string
 		got, want value
 	}{
-		{"watch", r.watch, present1("true")},
-		{"bookmarks", r.bookmarks, present1("true")},
-		{"fieldSelector", r.fieldSelector, present1("spec.nodeName")},
-		{"labelSelector", r.labelSelector, present1("yes")},
-		{"limit", r.limit, present1("first")},
-		{"resourceVersion", r.resourceVersion, present1("0")},
-		{"dryRun", r.dryRun, present1("yes")},
+		{"watch", r.watch, just("true")},
+		{"bookmarks", r.bookmarks, just("true")},
+		{"fieldSelector", r.fieldSelector, just("spec.nodeName")},
+		{"labelSelector", r.labelSelector, just("yes")},
+		{"limit", r.limit, just("first")},
+		{"resourceVersion", r.resourceVersion, just("0")},
+		{"dryRun", r.dryRun, just("yes")},
 		{"force", r.force, value{state: empty}},
-		{"fieldManager", r.fieldManager, present1("kubectl-create")},
-		{"propagation", r.propagation, present1("Orphan")},
-		{"validation", r.validation, present1("other")},
+		{"fieldManager", r.fieldManager, just("kubectl-create")},
+		{"propagation", r.propagation, just("Orphan")},
+		{"validation", r.validation, just("other")},
 		{"follow", r.follow, value{}},
-		{"continue after limit", parseRequest("/x?limit=5&continue=abc").limit, present1("continued")},
-		{"continue before limit", parseRequest("/x?continue=abc&limit=5").limit, present1("continued")},
-		{"bad escape", parseRequest("/x?fieldManager=%zz").fieldManager, present1("other")},
+		{"continue after limit", parseRequest("/x?limit=5&continue=abc").limit, just("continued")},
+		{"continue before limit", parseRequest("/x?continue=abc&limit=5").limit, just("continued")},
+		{"bad escape", parseRequest("/x?fieldManager=%zz").fieldManager, just("other")},
 		{"beyond the bound", parseRequest("/x?" + strings.Repeat("a=b&", maxQuery) + "watch=true").watch, value{}},
 	} {
 		if c.got != c.want {

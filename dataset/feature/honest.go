@@ -65,7 +65,7 @@ func honestFields() []Field {
 			case text == "":
 				return value{state: empty}
 			}
-			return present1(class(text))
+			return just(class(text))
 		})
 	}
 
@@ -94,15 +94,15 @@ func honestFields() []Field {
 			return value{}
 		}
 		if id := verbID(r.event.Verb); id != "" {
-			return present1(id)
+			return just(id)
 		}
-		return present1(other)
+		return just(other)
 	})
 	meta(honest, encClass, "url.class", "kind of non-resource URL; absent for requests about objects", func(r *row) value {
 		if r.event.ObjectRef != nil || r.event.RequestURI == "" {
 			return value{}
 		}
-		return present1(r.request.class)
+		return just(r.request.class)
 	})
 	query := func(encoding, name, meaning string, read func(q *request) value) {
 		meta(honest, encoding, "query."+name, meaning, func(r *row) value { return read(&r.request) })
@@ -133,7 +133,7 @@ func honestFields() []Field {
 		if r.event.ImpersonatedUser.Username == "" {
 			return value{state: empty}
 		}
-		return present1(userClass(r.event.ImpersonatedUser.Username))
+		return just(userClass(r.event.ImpersonatedUser.Username))
 	})
 	for _, a := range []struct {
 		path, meaning string
@@ -151,7 +151,7 @@ func honestFields() []Field {
 		if o.APIGroup == "" && o.Resource == "" {
 			return value{}
 		}
-		return present1(groupClass(o.APIGroup))
+		return just(groupClass(o.APIGroup))
 	})
 	ref(honest, encClass, "objectRef.apiVersion", "API version", func(o *audit.ObjectRef) value {
 		return textOf(o.APIVersion).class(versionClass)
@@ -183,9 +183,9 @@ func honestFields() []Field {
 		case s == nil || s.Code == 0:
 			return value{}
 		case s.Code < 100 || s.Code > 599:
-			return present1(other)
+			return just(other)
 		}
-		return present1(strconv.Itoa(s.Code))
+		return just(strconv.Itoa(s.Code))
 	})
 	meta(paper, encClass, "responseStatus.reason", "why it failed", func(r *row) value {
 		if r.event.ResponseStatus == nil {
@@ -200,11 +200,11 @@ func honestFields() []Field {
 	body(honest, encClass, "requestObject", "shape of the body; an array is a JSON patch", func(in []slot) value {
 		switch s := in[0]; {
 		case s.kind == '{' && s.count > 0:
-			return present1("object")
+			return just("object")
 		case s.kind == '[' && s.count > 0:
-			return present1("array")
+			return just("array")
 		case s.kind != 0 && !s.container() && s.kind != 'n':
-			return present1("scalar")
+			return just("scalar")
 		default:
 			return presence(s)
 		}
@@ -244,7 +244,7 @@ func honestFields() []Field {
 		body(honest, encPresence, at("spec.claimRef"), what+"volume is claimed", is)
 		body(honest, encClass, at("status"), what+"has a status; Success or Failure of a request", func(in []slot) value {
 			if in[0].kind == '"' && in[0].text != "" {
-				return present1(oneOf("Success", "Failure")(in[0].text))
+				return just(oneOf("Success", "Failure")(in[0].text))
 			}
 			return presence(in[0])
 		})

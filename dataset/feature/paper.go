@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// paperFields is REFERENCE's table of 39 features (model_features.py of the final version), in the order of the
-// tensor's columns. Every value is what a breadth-first flattening of the event has at the path:
+// paperFields is the reference's list of 39 features (its model_features.py, final version) in the order
+// of its tensor's columns. Every value is what a breadth-first flattening of the event has at the path:
 // null where there is nothing, null, or a container.
 func paperFields() []Field {
 	ev := func(path, meaning string, read func(r *row) value) Field {
@@ -33,7 +33,7 @@ func paperFields() []Field {
 			if i >= len(r.event.User.Groups) {
 				return value{}
 			}
-			return present1(r.event.User.Groups[i])
+			return just(r.event.User.Groups[i])
 		})
 	}
 	fromAgent := func(f Field) Field { f.agent = true; return f }
@@ -42,7 +42,7 @@ func paperFields() []Field {
 		if r.event.ObjectRef == nil || r.event.ObjectRef.Namespace == "" {
 			return value{}
 		}
-		return present1("1")
+		return just("1")
 	})
 	namespace.Encoding = encBinarised
 	verb := ev("verb", "the verb, merged to five", func(r *row) value { return textOf(verbID(r.event.Verb)) })
@@ -105,13 +105,13 @@ func paperFields() []Field {
 			if !ok {
 				return value{}
 			}
-			return present1(decision)
+			return just(decision)
 		}),
 		ev("responseStatus.code", "HTTP status", func(r *row) value {
 			if r.event.ResponseStatus == nil || r.event.ResponseStatus.Code == 0 {
 				return value{}
 			}
-			return present1(strconv.Itoa(r.event.ResponseStatus.Code))
+			return just(strconv.Itoa(r.event.ResponseStatus.Code))
 		}),
 	}
 	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Path, b.Path) })
@@ -123,7 +123,7 @@ func leaf(s slot) value {
 	if s.kind == 0 || s.kind == 'n' || s.container() {
 		return value{}
 	}
-	return present1(s.text)
+	return just(s.text)
 }
 
 func binarised(s slot) value {
@@ -131,9 +131,9 @@ func binarised(s slot) value {
 	case s.kind == 0 || s.container():
 		return value{}
 	case s.text == "": // null and ""
-		return present1("0")
+		return just("0")
 	}
-	return present1("1")
+	return just("1")
 }
 
 // verbID is the reference's merged verb id; "" for a verb that it does not have.

@@ -11,6 +11,7 @@ package feature
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -109,12 +110,30 @@ func (p Profile) Without(paths ...string) (Profile, error) {
 	return rest, nil
 }
 
-// Table is the profile as a Markdown table: number, path, meaning, encoding, source.
+// Table is the profile as a Markdown table, its columns aligned: number, path, meaning, encoding, source.
 func (p Profile) Table() string {
-	var b strings.Builder
-	b.WriteString("| # | field | meaning | encoding | source |\n|--:|---|---|---|---|\n")
+	rows := [][]string{{"#", "field", "meaning", "encoding", "source"}}
 	for i, f := range p.fields {
-		fmt.Fprintf(&b, "| %d | `%s` | %s | %s | %s |\n", i, f.Path, f.Meaning, f.Encoding, f.Source)
+		rows = append(rows, []string{strconv.Itoa(i), "`" + f.Path + "`", f.Meaning, f.Encoding, f.Source})
+	}
+	var widths [5]int
+	for _, r := range rows {
+		for c, cell := range r {
+			widths[c] = max(widths[c], len(cell))
+		}
+	}
+	var b strings.Builder
+	for i, r := range rows {
+		for c, cell := range r {
+			fmt.Fprintf(&b, "| %-*s ", widths[c], cell)
+		}
+		b.WriteString("|\n")
+		if i == 0 {
+			for _, w := range widths {
+				b.WriteString("|" + strings.Repeat("-", w+2))
+			}
+			b.WriteString("|\n")
+		}
 	}
 	return b.String()
 }

@@ -60,7 +60,7 @@ func parseRequest(uri string) request {
 		}
 	}
 	if continued {
-		r.limit = present1("continued")
+		r.limit = just("continued")
 	}
 	return r
 }
@@ -72,7 +72,7 @@ func parameter(raw string) value {
 	if text, err := url.QueryUnescape(raw); err == nil {
 		raw = text
 	}
-	return present1(raw)
+	return just(raw)
 }
 
 // pathClass is the kind of a non-resource path: its first segment if the API server is known to serve

@@ -25,14 +25,15 @@ const (
 // maxText is the longest value that is numbered, in bytes; a longer one is unknown to any encoder.
 const maxText = 1024
 
-func present1(text string) value { return value{present, text} }
+// just is a present value.
+func just(text string) value { return value{present, text} }
 
 // textOf is the value of an event's member that is absent if it is "": [audit.Event] does not tell the two apart.
 func textOf(text string) value {
 	if text == "" {
 		return value{}
 	}
-	return present1(text)
+	return just(text)
 }
 
 // bit is present with a "yes" or absent.
@@ -40,7 +41,7 @@ func bit(there bool) value {
 	if !there {
 		return value{}
 	}
-	return present1(yes)
+	return just(yes)
 }
 
 const (
@@ -77,11 +78,11 @@ func scalar(s slot) value {
 	case s.kind == 0:
 		return value{}
 	case s.container():
-		return present1(other)
+		return just(other)
 	case s.text == "": // null and ""
 		return value{state: empty}
 	}
-	return present1(s.text)
+	return just(s.text)
 }
 
 // presence tells a slot's three states and nothing of its value.
@@ -92,7 +93,7 @@ func presence(s slot) value {
 	case s.container() && s.count == 0, !s.container() && s.text == "":
 		return value{state: empty}
 	}
-	return present1(yes)
+	return just(yes)
 }
 
 // members is the bucket of the number of members of a container.
@@ -103,9 +104,9 @@ func members(s slot) value {
 	case s.kind == 'n':
 		return value{state: empty}
 	case !s.container():
-		return present1(other)
+		return just(other)
 	}
-	return present1(bucket(strconv.Itoa(s.count)))
+	return just(bucket(strconv.Itoa(s.count)))
 }
 
 // first is the first slot that has anything.
