@@ -111,7 +111,7 @@ func (l *softmaxFocal) forwardBlock(part int) {
 }
 
 func (l *softmaxFocal) backward(_ []gorgonia.Value, dOut gorgonia.Value) {
-	l.upstream = dOut.Data().(float32)
+	l.upstream = float32(*dOut.(*gorgonia.F32))
 	l.g.o.Workers.do(focalBlocks, l.backwardPart)
 }
 
