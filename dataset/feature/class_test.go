@@ -23,9 +23,9 @@ func TestPaperAgent(t *testing.T) {
 		{"kubectl-dispatcher/v1.0 (linux/amd64)", agent{just("kubectl-dispatcher"), just("v1.0"), value{}}},
 		{"Go-http-client/2.0", agent{just("Go-http-client"), just("2.0"), value{}}},
 		{"a/b/c", agent{just("a"), just("b/c"), value{}}},              // cut at the first slash only
-		{"a/b (x/y) m/h/", agent{just("a"), just("b"), just("")}},  // an empty extra is a value
+		{"a/b (x/y) m/h/", agent{just("a"), just("b"), just("")}},      // an empty extra is a value
 		{"a/b (x/y) m/h/e more", agent{just("a"), just("b"), value{}}}, // four parts: meta is dropped
-		{"a/b x/y m/h/e", agent{just("a"), just("b"), just("e")}},  // brackets are optional
+		{"a/b x/y m/h/e", agent{just("a"), just("b"), just("e")}},      // brackets are optional
 		{"curl", null},                           // a tool without slash
 		{"", null},                               // absent
 		{"a/b linux", null},                      // a platform without slash
