@@ -26,7 +26,7 @@ type Corpus struct {
 	Manifest *Manifest // nil for a bare path
 	Space    *label.Space
 
-	Events  []*audit.Event // by request time; see [Dropped] for what is left out
+	Events  []*audit.Event // by request time, without the [Dropped] ones
 	Labels  []label.Label  // label of the event; [label.Unknown] where it is ambiguous, absent or not in the space
 	Own     []label.Label  // own label of the event
 	Context []int32        // index into Contexts; -1 where there is none or it is not sure
@@ -36,8 +36,6 @@ type Corpus struct {
 
 	Dropped Dropped
 	Read    audit.Summary // what the reader met, skipped lines among it
-
-	labelled bool
 }
 
 // Context is the event that started something and all that it caused.
@@ -72,12 +70,13 @@ const (
 func (c Class) Has(f Class) bool { return c&f == f }
 
 // errUnlabelled is returned where a corpus needs labels and has none.
-var errUnlabelled = errors.New("its events carry no labels (neither the keys context and trigger nor a numeric label): " +
+var errUnlabelled = errors.New("none of its events has a known label (by the keys context and trigger, or by a numeric label): " +
 	"use a labelled corpus, see k8ntext corpus list")
 
-// Labelled tells whether the log says what caused its events. Without, all labels are unknown and the
-// corpus cannot be split.
-func (c *Corpus) Labelled() bool { return c.labelled }
+// Labelled tells whether the label of any event is known. Otherwise the corpus cannot be split.
+func (c *Corpus) Labelled() bool {
+	return slices.ContainsFunc(c.Labels, func(l label.Label) bool { return l != label.Unknown })
+}
 
 // Load reads an embedded corpus by its name, or a log file by its path: JSON lines in the format of
 // this package or of the reference (numeric labels, no contexts), plain, gzip or zstd. A name that is
@@ -242,7 +241,6 @@ func (c *Corpus) gather() {
 		if t == nil {
 			continue
 		}
-		c.labelled = c.labelled || t.Context != "" || t.Label != nil
 		if t.Context == "" {
 			continue
 		}

@@ -119,9 +119,14 @@ func Import(ctx context.Context, recording, name, dir string) (*Imported, error)
 // Export writes the raw lines of a corpus, embedded or a file, to w.
 func Export(ctx context.Context, nameOrPath string, w io.Writer) error {
 	fail := func(err error) error { return fmt.Errorf("export corpus %s: %w", nameOrPath, err) }
-	_, file, err := open(nameOrPath)
+	_, file, err := embedded(nameOrPath)
+	if errors.Is(err, errNoCorpus) {
+		if file, err = os.ReadFile(nameOrPath); err != nil {
+			return unknownCorpus(nameOrPath, err)
+		}
+	}
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	r, err := decompressed(bytes.NewReader(file))
 	if err != nil {

@@ -145,7 +145,10 @@ func Names() []string {
 	return names
 }
 
-var errNoCorpus = errors.New("no such corpus")
+var (
+	errNoCorpus   = errors.New("no such corpus")
+	errNoManifest = errors.New("no manifest beside it")
+)
 
 // embedded finds an embedded corpus and its file.
 func embedded(name string) (*Manifest, []byte, error) {
@@ -167,10 +170,26 @@ func embedded(name string) (*Manifest, []byte, error) {
 	return m, file, nil
 }
 
-// ReadManifest gives the manifest of an embedded corpus, or of a corpus file from the one beside it.
-func ReadManifest(nameOrPath string) (*Manifest, error) {
+// Describe gives the manifest of a corpus, embedded or a file with one beside it. For any other log it
+// measures one, in which nobody has said what the log is.
+func Describe(ctx context.Context, nameOrPath string) (*Manifest, error) {
 	m, _, err := open(nameOrPath)
-	return m, err
+	if !errors.Is(err, errNoManifest) {
+		return m, err
+	}
+	c, err := Load(ctx, nameOrPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.ReadFile(nameOrPath)
+	if err != nil {
+		return nil, fmt.Errorf("describe corpus: %w", err)
+	}
+	m = &Manifest{Measured: Measured{Name: nameOrPath}}
+	if err := m.measure(c, file); err != nil {
+		return nil, fmt.Errorf("describe corpus %s: %w", nameOrPath, err)
+	}
+	return m, nil
 }
 
 // open finds a corpus with a manifest: embedded, or a file.
@@ -185,8 +204,11 @@ func open(nameOrPath string) (*Manifest, []byte, error) {
 	}
 	name := strings.TrimSuffix(nameOrPath, corpusSuffix) + manifestSuffix
 	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("corpus %s: %w: k8ntext corpus import makes a corpus with one", nameOrPath, errNoManifest)
+	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("corpus %s has no manifest beside it: %w: k8ntext corpus import writes one", nameOrPath, err)
+		return nil, nil, fmt.Errorf("manifest of corpus %s: %w", nameOrPath, err)
 	}
 	m, err = parseManifest(text, name)
 	return m, file, err

@@ -74,22 +74,6 @@ func (s *Split) events(windows []Window) []int32 {
 	return out
 }
 
-// Strided picks the training windows whose start is offset plus a multiple of stride, and every
-// padded one. With stride-1 training windows and a new offset in each epoch, training sees every
-// window in time at a stride's price; it is the caller who draws the offset.
-//
-// It panics if stride is below 1.
-func (s *Split) Strided(stride, offset int) []Window {
-	offset = ((offset % stride) + stride) % stride
-	var out []Window
-	for _, w := range s.Train {
-		if int(w.Start)%stride == offset || len(s.Sequences[w.Sequence]) <= s.Length {
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
 // PaperOptions are the sizes of [SplitPaper].
 type PaperOptions struct {
 	Length          int     // W, events of a window; the paper's best is 60
@@ -167,8 +151,8 @@ type BlockedOptions struct {
 // A corpus without contexts (the reference's format) has none to purge.
 //
 // Test windows have stride 1. Where the stride is larger, each sequence of training and validation
-// gets a last window at its end, so that every event is in some window. For a random offset per epoch
-// leave Stride 1 and take [Split.Strided] windows.
+// gets a last window at its end, so that every event is in some window. A trainer that wants another
+// offset in each epoch leaves Stride 1 and thins the windows itself.
 //
 // It fails for a corpus without labels, with options out of range, and where a part would be empty.
 func SplitBlocked(c *Corpus, o BlockedOptions) ([]*Split, error) {
