@@ -2,6 +2,7 @@ package device
 
 import (
 	"fmt"
+	"slices"
 )
 
 // checked verifies shapes once per call, so that the implementation behind it, which may be assembly,
@@ -22,7 +23,7 @@ func shape(kernel string, dims ...int) bool {
 	some := true
 	for _, d := range dims {
 		if d < 0 {
-			panic(fmt.Sprintf("device: %s: negative dimension in %d", kernel, dims))
+			panic(fmt.Sprintf("device: %s: negative dimension in %d", kernel, slices.Clone(dims))) // the clone alone escapes
 		}
 		some = some && d > 0
 	}
@@ -30,15 +31,16 @@ func shape(kernel string, dims ...int) bool {
 }
 
 func (c checked) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
-	shape("Pack", k, n, rs, cs)
-	if k > 0 && n > 0 {
+	shape("Pack", rs, cs)
+	if shape("Pack", k, n) {
 		need("Pack", "b", b, k, (n-1)*cs+1, rs)
 	}
 	c.raw.Pack(p, k, n, b, rs, cs)
 }
 
 func (c checked) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, out []float32, ldc int, acc bool) {
-	if !shape("Gemm", m, p.N, rs, cs) {
+	shape("Gemm", rs, cs)
+	if !shape("Gemm", m, p.N) {
 		return
 	}
 	if k0 < 0 || k1 < k0 || k1 > p.K {
@@ -84,7 +86,8 @@ func (c checked) LSTMForward(rows, h int, z, bias, cPrev, cell, tanhC, y []float
 }
 
 func (c checked) LSTMBackward(rows, h int, z, dy []float32, lddy int, dh, cPrev, tanhC, dc []float32) {
-	if !shape("LSTMBackward", rows, h, lddy) {
+	shape("LSTMBackward", lddy)
+	if !shape("LSTMBackward", rows, h) {
 		return
 	}
 	need("LSTMBackward", "z", z, rows, 4*h, 4*h)

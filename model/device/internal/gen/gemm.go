@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// gemm emits the micro-kernels of the matrix product, one for each number of rows. A kernel keeps rows x
+// 2 registers of sums, reads two registers of the panel and broadcasts one value of A for each row: with
+// 12 rows of AVX-512 that is 24 multiply-adds for 14 loads, so the two arithmetic units never wait.
+// Every sum takes its terms in the order of k in all kernels, so a row's result does not depend on
+// which kernel it meets.
+func (g *generator) gemm() {
+	rows := 6
+	if g.wide {
+		rows = 12
+	}
+	for r := 1; r <= rows; r++ {
+		g.gemmRows(r)
+	}
+}
+
+func (g *generator) gemmRows(rows int) {
+	g.function(fmt.Sprintf("Gemm%d", rows), "blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int",
+		fmt.Sprintf("multiplies blocks x %d rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,", rows),
+		"over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].")
+	const registers = 2 // of a panel's row
+	blocks, k, a, rs, cs := g.arg("blocks"), g.arg("k"), g.arg("a"), g.arg("rs"), g.arg("cs")
+	b, c := g.arg("b"), g.arg("c")
+	g.float4(rs, cs)
+
+	var sums [][registers]reg.VecVirtual
+	for range rows {
+		sums = append(sums, [registers]reg.VecVirtual{g.vec(), g.vec()})
+	}
+
+	block := g.label("block")
+	g.Label(block)
+	// A's rows are addressed by a pointer for each three of them.
+	var pointers []reg.GPVirtual
+	rs3 := g.GP64()
+	g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+	for r := 0; r < rows; r += 3 {
+		p := g.GP64()
+		if r == 0 {
+			g.MOVQ(a, p)
+		} else {
+			g.LEAQ(operand.Mem{Base: pointers[len(pointers)-1], Index: rs3, Scale: 1}, p)
+		}
+		pointers = append(pointers, p)
+	}
+	for _, row := range sums {
+		for _, s := range row {
+			g.clear(s)
+		}
+	}
+	panel, pairs := g.GP64(), g.GP64()
+	g.MOVQ(b, panel)
+	step := func(offset int) {
+		var right [registers]reg.VecVirtual
+		for v := range right {
+			right[v] = g.load(operand.Mem{Base: panel, Disp: offset + v*g.size()}, nil)
+		}
+		for r, row := range sums {
+			left := operand.Mem{Base: pointers[r/3]}
+			if r%3 > 0 {
+				left.Index, left.Scale = rs, uint8(r%3)
+			}
+			value := g.vec()
+			g.VBROADCASTSS(left, value)
+			for v, s := range row {
+				g.VFMADD231PS(right[v], value, s)
+			}
+		}
+		for _, p := range pointers {
+			g.ADDQ(cs, p)
+		}
+	}
+	loop, last, store := g.label("loop"), g.label("last"), g.label("store")
+	g.MOVQ(k, pairs)
+	g.SHRQ(operand.Imm(1), pairs)
+	g.JZ(operand.LabelRef(last))
+	g.Label(loop)
+	step(0)
+	step(registers * g.size())
+	g.ADDQ(operand.U32(uint32(2*registers*g.size())), panel)
+	g.DECQ(pairs)
+	g.JNZ(operand.LabelRef(loop))
+	g.Label(last)
+	g.TESTQ(operand.U32(1), k)
+	g.JZ(operand.LabelRef(store))
+	step(0)
+	g.Label(store)
+
+	next := g.label("next")
+	ldc, acc := g.arg("ldc"), g.GP32()
+	g.float4(ldc)
+	g.Load(g.Param("acc"), acc)
+	write := func(add bool, masks [registers]*mask) {
+		for _, row := range sums {
+			for v, s := range row {
+				m := operand.Mem{Base: c, Disp: v * g.size()}
+				if add {
+					g.VADDPS(g.load(m, masks[v]), s, s)
+				}
+				g.store(s, m, masks[v])
+			}
+			g.ADDQ(ldc, c)
+		}
+		g.JMP(operand.LabelRef(next))
+	}
+	both := func(masks [registers]*mask) {
+		plain := g.label("plain")
+		g.TESTL(acc, acc)
+		g.JZ(operand.LabelRef(plain))
+		write(true, masks)
+		g.Label(plain)
+		write(false, masks)
+	}
+	narrow := g.label("narrow")
+	width := g.arg("width")
+	g.CMPQ(width, operand.U32(uint32(registers*g.lanes)))
+	g.JNE(operand.LabelRef(narrow))
+	both([registers]*mask{})
+	g.Label(narrow)
+	// The masks of the two registers: min(width, lanes) and max(width-lanes, 0) lanes.
+	lanes, none := g.GP64(), g.GP64()
+	g.MOVQ(operand.U32(uint32(g.lanes)), lanes)
+	g.CMPQ(width, lanes)
+	g.CMOVQLT(width, lanes)
+	first := g.firstLanes(lanes)
+	g.XORQ(none, none)
+	g.SUBQ(operand.Imm(uint64(g.lanes)), width)
+	g.CMOVQLT(none, width)
+	both([registers]*mask{first, g.firstLanes(width)})
+
+	g.Label(next)
+	for range rows {
+		g.ADDQ(rs, a)
+	}
+	g.DECQ(blocks)
+	g.JNZ(operand.LabelRef(block))
+	g.end()
+}
