@@ -5,6 +5,12 @@ import "github.com/spf13/cobra"
 // commands lists the verbs. Each has a file of its own.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.predictCommand(),
+		a.trainCommand(),
+		a.evaluateCommand(),
+		a.experimentCommand(),
+		a.labelCommand(),
+		a.featureCommand(),
 		a.versionCommand(),
 	}
 }

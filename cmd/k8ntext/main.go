@@ -53,6 +53,8 @@ type app struct {
 	stderr io.Writer
 	output string // -o: text or json
 	quiet  bool   // --quiet: no progress, no remarks
+
+	remarks int // made so far
 }
 
 func (a *app) rootCommand() *cobra.Command {

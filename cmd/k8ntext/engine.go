@@ -1,0 +1,61 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"k8ntext/experiments"
+	"k8ntext/model/device"
+)
+
+// engine says where the network is computed: flags that several commands share.
+type engine struct {
+	kernels string
+	threads int
+}
+
+func (e *engine) flags(f *pflag.FlagSet) {
+	f.StringVar(&e.kernels, "kernels", os.Getenv("K8NTEXT_KERNELS"),
+		"arithmetic: "+strings.Join(device.Available(), ", ")+"; empty: the fastest (default from K8NTEXT_KERNELS)")
+	f.IntVar(&e.threads, "threads", 0, "threads; 0: one for each core. Results do not depend on it")
+}
+
+// selected gives the kernels and the number of threads.
+func (e *engine) selected() (device.Kernels, int, error) {
+	k, err := device.Select(e.kernels)
+	if err != nil {
+		return nil, 0, usageError{err}
+	}
+	if e.threads < 0 {
+		return nil, 0, usagef("--threads %d is negative: use 0 for one for each core", e.threads)
+	}
+	if e.threads == 0 {
+		return k, runtime.NumCPU(), nil
+	}
+	return k, e.threads, nil
+}
+
+// provenance says which program runs on which machine.
+func provenance(k device.Kernels, threads int) experiments.Provenance {
+	v := buildVersion()
+	return experiments.Provenance{
+		Commit: v.Commit, Dirty: v.Dirty, Go: v.Go, CPU: processor(), Cores: runtime.NumCPU(), Kernels: k.Name(), Threads: threads,
+	}
+}
+
+// processor names the CPU where the system tells, else the architecture.
+func processor() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}

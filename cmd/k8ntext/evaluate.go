@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"k8ntext/experiments"
+	"k8ntext/metrics"
+	"k8ntext/model"
+)
+
+func (a *app) evaluateCommand() *cobra.Command {
+	var (
+		m           modelFlags
+		v           voteFlags
+		e           engine
+		x           experiments.Experiment
+		modelPath   string
+		includeSeen bool
+		all         bool
+		seed        uint64
+	)
+	c := &cobra.Command{
+		Use:   "evaluate",
+		Short: "Measure how well events of a labelled corpus are labelled, beside the baselines",
+		Long: `Without -m, trains a network for every fold of the protocol and scores it and the
+baselines on the fold's test part:
+
+  blocked  contiguous folds in time with gaps; no event, window or context is shared
+  paper    shuffled overlapping windows, scored by position as the paper does: leaks,
+           for comparison only
+
+With -m, scores a model as it is, only on events that it was not trained on.`,
+		Example: `  k8ntext evaluate --corpus sequential-1.34 --protocol blocked
+  k8ntext evaluate --protocol paper --preset paper --set max_epochs=5
+  k8ntext evaluate -m my.k8ntext --corpus other.jsonl.zst -o json`,
+		Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kernels, threads, err := e.selected()
+			if err != nil {
+				return err
+			}
+			var records []metrics.Record
+			if cmd.Flags().Changed("model") {
+				for _, f := range []string{"protocol", "folds", "preset", "set", "methods"} {
+					if cmd.Flags().Changed(f) {
+						return usagef("--%s has no meaning with -m: the model is scored as it is", f)
+					}
+				}
+				tagger, err := loadModel(modelPath)
+				if err != nil {
+					return err
+				}
+				records, err = experiments.EvaluateModel(cmd.Context(), tagger, x.Corpus, includeSeen,
+					model.VoteOptions{Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: kernels})
+				if err != nil {
+					return err
+				}
+			} else {
+				if includeSeen {
+					return usagef("--include-seen has a meaning only with -m")
+				}
+				if _, err := m.config(); err != nil {
+					return err
+				}
+				x.Model = m.keys
+				p := a.newProgress()
+				records, err = experiments.Evaluate(cmd.Context(), x, seed, experiments.EvaluateOptions{
+					Kernels: kernels, Threads: threads,
+					Progress: func(fold, folds int, s model.Progress) {
+						p.show("training %d of %d, epoch %d of at most %d, loss %.4f, at most %v left in it", fold, folds, s.Epoch, s.MaxEpochs, s.Loss, roundETA(s.Remaining))
+					},
+				})
+				p.done()
+				if err != nil {
+					return err
+				}
+			}
+			if len(records) == 0 {
+				return errors.New("nothing could be scored: the corpus has no labelled event outside the training")
+			}
+			if a.output == "json" {
+				return metrics.WriteJSONL(a.stdout, records)
+			}
+			return a.printScores(records, all)
+		},
+	}
+	m.add(c)
+	v.add(c)
+	e.flags(c.Flags())
+	c.Flags().StringVar(&x.Corpus, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
+	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked or paper")
+	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the blocked protocol")
+	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.Methods(), "what to score")
+	c.Flags().StringVarP(&modelPath, "model", "m", "", `score this model file as it is; "" is the model in this program`)
+	c.Flags().BoolVar(&includeSeen, "include-seen", false, "with -m: score events of the model's training too, marked in every record")
+	c.Flags().BoolVar(&all, "all", false, "print every metric and every fold, not the accuracies over all folds alone")
+	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the trainings")
+	return c
+}
+
+// printScores prints a table of records: the accuracies over all folds, or everything.
+func (a *app) printScores(records []metrics.Record, all bool) error {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row{"method", "subset", "metric", "fold", "value", "95 % interval", "n", "note"})
+	folds := false
+	for _, r := range records {
+		folds = folds || r.Fold == metrics.AllFolds
+	}
+	for _, r := range records {
+		main := (r.Metric == metrics.Accuracy || r.Metric == metrics.F1Macro || r.Metric == metrics.F1MacroUnion) && (!folds || r.Fold == metrics.AllFolds)
+		if !all && !main {
+			continue
+		}
+		fold, interval := "all", "–"
+		if r.Fold != metrics.AllFolds {
+			fold = fmt.Sprint(r.Fold + 1)
+		}
+		if r.Low != r.High {
+			interval = fmt.Sprintf("%.3f–%.3f", r.Low, r.High)
+		}
+		t.AppendRow(table.Row{r.Method, r.Subset, r.Metric, fold, fmt.Sprintf("%.4f", r.Value), interval, r.N, r.Note})
+	}
+	first := records[0]
+	_, err := fmt.Fprintf(a.stdout, "corpus %s, protocol %s, seed %d\n%s\n", printable(first.Corpus), strings.TrimSpace(first.Protocol), first.Seed, t.Render())
+	return err
+}

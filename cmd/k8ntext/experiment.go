@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"k8ntext/experiments"
+)
+
+func (a *app) experimentCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "experiment",
+		Short: "Run what a TOML file of configs/ describes, and report it",
+		Long: `An experiment file names a corpus, protocols, model settings and grids of them.
+Every trial (one training with one setting and one seed) leaves one record file
+under results/<name>/trials. A run that was stopped goes on where it was; the
+report is drawn from the record files alone.`,
+		Example: `  k8ntext experiment plan configs/quick.toml
+  k8ntext experiment run configs/quick.toml
+  k8ntext experiment report configs/quick.toml`,
+	}
+	c.AddCommand(a.experimentPlanCommand(), a.experimentRunCommand(), a.experimentReportCommand())
+	return c
+}
+
+// experimentFlags are what every experiment command needs.
+type experimentFlags struct {
+	corpus  string
+	results string
+}
+
+func (f *experimentFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.corpus, "corpus", "", "use this corpus (name or path) in place of the file's")
+	c.Flags().StringVar(&f.results, "results", "results", "folder of all results")
+}
+
+// load reads the config and finds its results folder.
+func (f *experimentFlags) load(path string) (*experiments.Config, experiments.Store, error) {
+	c, err := experiments.LoadConfig(path)
+	if err != nil {
+		return nil, experiments.Store{}, usageError{err}
+	}
+	if f.corpus != "" {
+		c.SetCorpus(f.corpus)
+	}
+	return c, experiments.Store{Dir: filepath.Join(f.results, c.Name)}, nil
+}
+
+func (a *app) experimentPlanCommand() *cobra.Command {
+	var f experimentFlags
+	c := &cobra.Command{
+		Use:     "plan FILE",
+		Short:   "List the trials that a file asks for, and which of them have a result",
+		Example: "  k8ntext experiment plan configs/quick.toml\n  k8ntext experiment plan -o json configs/quick.toml",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, store, err := f.load(args[0])
+			if err != nil {
+				return err
+			}
+			trials, done, err := experiments.Status(cmd.Context(), config, store)
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.writeJSON(trials)
+			}
+			for i, t := range trials {
+				mark := " "
+				if done[i] {
+					mark = "x"
+				}
+				fmt.Fprintf(a.stdout, "[%s] %s  %s  %s\n", mark, t.ID, t.Experiment, t.Describe())
+			}
+			return nil
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func (a *app) experimentRunCommand() *cobra.Command {
+	var (
+		f       experimentFlags
+		e       engine
+		workers int
+	)
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run all trials of a file that have no result yet",
+		Long: `Runs all trials that have no result yet, several side by side with one thread
+each. Interrupt it at any time: finished trials are kept, and the same command
+goes on. A trial that fails is recorded and does not stop the others.`,
+		Example: "  k8ntext experiment run configs/quick.toml\n  k8ntext experiment run configs/quick.toml --workers 1 --corpus recorded.jsonl.zst",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, store, err := f.load(args[0])
+			if err != nil {
+				return err
+			}
+			kernels, _, err := e.selected()
+			if err != nil {
+				return err
+			}
+			if workers == 0 {
+				workers = e.threads // --threads bounds the cores that are used
+			}
+			p := a.newProgress()
+			skipped := 0
+			err = experiments.Run(cmd.Context(), config, experiments.RunOptions{
+				Store: store, Kernels: kernels, Workers: workers, Provenance: provenance(kernels, 1),
+				Progress: func(s experiments.Progress) {
+					if s.Skipped > skipped { // had a result: not worth a line
+						skipped = s.Skipped
+						return
+					}
+					state := fmt.Sprintf("%d of %d trials, about %v left", s.Done, s.Total, roundETA(s.Remaining))
+					if s.Last.Error != "" {
+						p.note("trial %s (%s, %s) failed: %s", s.Last.Trial.ID, s.Last.Trial.Experiment, s.Last.Trial.Describe(), s.Last.Error)
+					}
+					p.show("%s: %s", config.Name, state)
+				},
+			})
+			p.done()
+			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+				return fmt.Errorf("interrupted: finished trials are kept under %s; run the same command to go on: %w", store.Dir, err)
+			}
+			if err != nil {
+				return err
+			}
+			p.note("%s: all trials have results under %s", config.Name, store.Dir)
+			return nil
+		},
+	}
+	f.add(c)
+	e.flags(c.Flags())
+	c.Flags().IntVar(&workers, "workers", 0, "trials side by side; 0: the file's, else one for each core")
+	return c
+}
+
+func (a *app) experimentReportCommand() *cobra.Command {
+	var f experimentFlags
+	c := &cobra.Command{
+		Use:     "report FILE",
+		Short:   "Draw tables, figures and report.html from the results of a file",
+		Example: "  k8ntext experiment report configs/quick.toml",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, store, err := f.load(args[0])
+			if err != nil {
+				return err
+			}
+			command := "make reproduce PROFILE=" + strings.TrimSuffix(filepath.Base(args[0]), ".toml")
+			if f.corpus != "" {
+				command += " CORPUS=" + f.corpus
+			}
+			report, err := experiments.NewReport(cmd.Context(), config, store, command)
+			if err != nil {
+				return err
+			}
+			if err := report.Write(store.Dir); err != nil {
+				return err
+			}
+			for _, x := range report.Artefacts {
+				if x.Table != nil {
+					if err := x.Table.WriteText(a.stdout); err != nil {
+						return err
+					}
+					fmt.Fprintln(a.stdout)
+				}
+			}
+			_, err = fmt.Fprintf(a.stdout, "report: %s\n", filepath.Join(store.Dir, "report.html"))
+			return err
+		},
+	}
+	f.add(c)
+	return c
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/cobra"
+
+	"k8ntext/dataset"
+	"k8ntext/experiments"
+	"k8ntext/model"
+)
+
+// modelFlags choose a model's configuration.
+type modelFlags struct {
+	preset string
+	set    []string
+	keys   map[string]any // preset and set, parsed by config
+}
+
+func (m *modelFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&m.preset, "preset", "default", "model preset: default or paper")
+	c.Flags().StringArrayVar(&m.set, "set", nil, "set one key of the model, for example --set window=20 (repeatable; see model show)")
+}
+
+// config applies --set KEY=VALUE over the preset.
+func (m *modelFlags) config() (model.Config, error) {
+	m.keys = map[string]any{"preset": m.preset}
+	for _, s := range m.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return model.Config{}, usagef("--set %s: write KEY=VALUE", s)
+		}
+		var parsed map[string]any
+		if _, err := toml.Decode("v = "+value, &parsed); err != nil { // a bare word is a string
+			parsed = map[string]any{"v": value}
+		}
+		m.keys[strings.TrimSpace(key)] = parsed["v"]
+	}
+	c, err := experiments.ModelConfig(m.keys)
+	if err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+func (a *app) trainCommand() *cobra.Command {
+	var (
+		m          modelFlags
+		e          engine
+		corpusName string
+		out        string
+		checkpoint string
+		seed       uint64
+	)
+	c := &cobra.Command{
+		Use:   "train",
+		Short: "Train a model on a labelled corpus",
+		Long: `Trains on a whole corpus, its last tenth in time kept back for validation, and
+writes the weights of the best epoch. To measure a setting, use evaluate: a model
+knows the events that it was trained on and is not scored on them.
+
+Interrupted with --checkpoint, the same command goes on where it was, to the bit.`,
+		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
+  k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
+		Args: exactArgs(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usagef("no model file: name it with -m FILE")
+			}
+			config, err := m.config()
+			if err != nil {
+				return err
+			}
+			kernels, threads, err := e.selected()
+			if err != nil {
+				return err
+			}
+			corpus, err := experiments.LoadCorpus(cmd.Context(), corpusName, config.Labels)
+			if err != nil {
+				return err
+			}
+			a.reportSkipped(corpus.Read)
+			split, err := dataset.SplitAll(corpus, dataset.AllOptions{Length: config.Window})
+			if err != nil {
+				return err
+			}
+			p := a.newProgress()
+			tagger, history, err := model.Train(cmd.Context(), config, corpus, split, model.TrainOptions{
+				Seed: seed, Kernels: kernels, Threads: threads, Checkpoint: checkpoint,
+				Commit: buildVersion().Commit, Hooks: []model.Hook{trainingProgress(p)}, Log: a.log(),
+			})
+			p.done()
+			switch {
+			case errors.Is(err, context.Canceled) && checkpoint != "":
+				return fmt.Errorf("interrupted: the state is kept in %s; run the same command to go on: %w", checkpoint, err)
+			case err != nil:
+				return err
+			}
+			if err := tagger.Save(out); err != nil {
+				return err
+			}
+			return a.reportTraining(out, tagger, history)
+		},
+	}
+	m.add(c)
+	e.flags(c.Flags())
+	c.Flags().StringVar(&corpusName, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
+	c.Flags().StringVarP(&out, "model", "m", "", "model file to write")
+	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
+	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")
+	return c
+}
+
+// log is where a training says what it does: nowhere under --quiet.
+func (a *app) log() *slog.Logger {
+	if a.quiet {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// trainingProgress shows a training's course.
+func trainingProgress(p *progress) model.Hook {
+	show := func(l *model.Loop) error {
+		s := l.Progress()
+		text := fmt.Sprintf("epoch %d of at most %d, step %d of %d, loss %.4f", s.Epoch, s.MaxEpochs, s.Step, s.Steps, s.Loss)
+		if s.BestEpoch > 0 {
+			text += fmt.Sprintf(", best epoch %d (%.4f)", s.BestEpoch, s.BestLoss)
+		}
+		if s.Remaining > 0 {
+			text += fmt.Sprintf(", at most %v left", roundETA(s.Remaining))
+		}
+		p.show("%s", text)
+		return nil
+	}
+	return model.Hook{Name: "progress", Step: show}
+}
+
+// reportTraining says what was made.
+func (a *app) reportTraining(path string, t *model.Tagger, h *model.History) error {
+	trainable, statistics := t.Network().Parameters()
+	if a.output == "json" {
+		return a.writeJSON(map[string]any{
+			"file": path, "parameters": trainable, "statistics": statistics, "history": h, "provenance": t.Provenance,
+		})
+	}
+	seconds := 0.0
+	for _, e := range h.Epochs {
+		seconds += e.Seconds
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %d parameters, %d epochs in %.0f s, best epoch %d with %s loss %.5f (stopped: %s)\n",
+		path, trainable, len(h.Epochs), math.Ceil(seconds), h.Best, h.Monitored, t.Provenance.Loss, h.Stopped)
+	return err
+}

@@ -1,0 +1,140 @@
+package experiments
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"k8ntext/model"
+)
+
+// The protocols that a corpus can be cut by (DESIGN section 4).
+const (
+	ProtocolPaper   = "paper"
+	ProtocolBlocked = "blocked"
+)
+
+// numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
+const numericsVersion = 1
+
+// Trial is one training with one setting, one seed and one fold.
+type Trial struct {
+	ID         string  `json:"id"` // 16 hex digits of a hash over everything that decides the result
+	Experiment string  `json:"experiment"`
+	Corpus     string  `json:"corpus"`
+	Setting    setting `json:"setting,omitempty"` // the point of the grid
+	Repetition int     `json:"repetition"`
+	Fold       int     `json:"fold"` // 0 under the paper protocol
+	Seed       uint64  `json:"seed"` // of the repetition: the same for every setting, so that settings compare in pairs
+
+	experiment *Experiment
+	model      model.Config
+}
+
+// Plan lists the trials of a config in the order in which they run. digest gives a corpus's content
+// digest, which is part of a trial's identity.
+func (c *Config) Plan(digest func(corpus string) (string, error)) ([]Trial, error) {
+	var trials []Trial
+	for i := range c.Experiments {
+		e := &c.Experiments[i]
+		d, err := digest(e.Corpus)
+		if err != nil {
+			return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
+		}
+		folds := 1
+		if e.Protocol == ProtocolBlocked {
+			folds = e.Folds
+		}
+		for r := range e.Repetitions {
+			for _, s := range e.settings() {
+				m, err := e.modelConfig(s)
+				if err != nil {
+					return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
+				}
+				for fold := range folds {
+					t := Trial{
+						Experiment: e.Name, Corpus: e.Corpus, Setting: s,
+						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
+						experiment: e, model: m,
+					}
+					if t.ID, err = t.identity(d); err != nil {
+						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
+					}
+					trials = append(trials, t)
+				}
+			}
+		}
+	}
+	return trials, nil
+}
+
+// identity hashes what decides a trial's result. The commit is provenance, not identity.
+func (t *Trial) identity(corpusDigest string) (string, error) {
+	e := t.experiment
+	text, err := json.Marshal(struct {
+		Numerics        int
+		Corpus          string
+		Protocol        string
+		Folds           int
+		TestShare       float64
+		ValidationShare float64
+		Methods         []string
+		Model           model.Config
+		Fold            int
+		Seed            uint64
+	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed},
+		json.Deterministic(true))
+	if err != nil {
+		return "", fmt.Errorf("hash trial: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// repetitionSeed derives the seed of one repetition.
+func repetitionSeed(base uint64, repetition int) uint64 {
+	var text [16]byte
+	binary.LittleEndian.PutUint64(text[:8], base)
+	binary.LittleEndian.PutUint64(text[8:], uint64(repetition))
+	sum := sha256.Sum256(text[:])
+	return binary.LittleEndian.Uint64(sum[:8]) >> 11 // 53 bits: exact in JSON
+}
+
+// Describe is the trial's setting, fold and repetition in words.
+func (t *Trial) Describe() string {
+	parts := []string{fmt.Sprintf("seed %d", t.Seed)}
+	if s := settingText(t.Setting); s != "" {
+		parts = append([]string{s}, parts...)
+	}
+	if t.experiment != nil && t.experiment.Protocol == ProtocolBlocked {
+		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Status plans a config and tells which of its trials have a valid result in the store.
+func Status(ctx context.Context, c *Config, s Store) (trials []Trial, done []bool, err error) {
+	corpora := newCorpora()
+	trials, err = c.Plan(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	if err != nil {
+		return nil, nil, err
+	}
+	done = make([]bool, len(trials))
+	for i, t := range trials {
+		r, err := s.Load(t.ID)
+		switch {
+		case err == nil:
+			done[i] = r.Error == ""
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, nil, err
+		}
+	}
+	return trials, done, nil
+}

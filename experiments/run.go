@@ -1,0 +1,182 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"k8ntext/dataset"
+	"k8ntext/model/device"
+)
+
+// RunOptions says how trials are run, not what they compute: results do not depend on it.
+type RunOptions struct {
+	Store      Store
+	Kernels    device.Kernels
+	Workers    int // trials side by side; 0: the config's, else one for each core
+	Provenance Provenance
+	Progress   func(Progress) // called after every trial, never twice at once; may be nil
+}
+
+// Progress is the state of a run after one more trial.
+type Progress struct {
+	Done, Total int // trials
+	Skipped     int // of Done: had a valid result already
+	Failed      int // of Done: recorded as failed
+	Last        *Result
+	Elapsed     time.Duration
+	Remaining   time.Duration // estimate from the trials run so far, weighted by their windows' length
+}
+
+// Run runs every trial of the config that has no result yet, each at most once. A trial that fails
+// is recorded and does not stop the others. When ctx ends, running trials stop and leave no result.
+func Run(ctx context.Context, c *Config, o RunOptions) error {
+	corpora := newCorpora()
+	trials, err := c.Plan(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	if err != nil {
+		return err
+	}
+	workers := o.Workers
+	if workers == 0 {
+		workers = c.Workers
+	}
+	if workers == 0 {
+		workers = runtime.NumCPU()
+	}
+	o.Provenance.Workers, o.Provenance.Threads = workers, 1
+	o.Provenance.Kernels = o.Kernels.Name()
+
+	tracker := &tracker{total: len(trials), start: time.Now(), report: o.Progress}
+	var todo []Trial
+	for _, t := range trials {
+		r, err := o.Store.Load(t.ID)
+		switch {
+		case err == nil && r.Error == "":
+			tracker.done(&t, r, true)
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			todo = append(todo, t) // none yet, or a failure that is tried again
+			tracker.remaining += t.work()
+		default:
+			return err
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(workers)
+	for _, t := range todo {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r := runTrial(ctx, &t, corpora, o)
+			if ctx.Err() != nil {
+				return ctx.Err() // an interrupted trial is not a failed one
+			}
+			if err := o.Store.Save(r); err != nil {
+				return err
+			}
+			tracker.done(&t, r, false)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if tracker.failed > 0 {
+		return fmt.Errorf("%d of %d trials failed; their result files under %s say why; run again to retry them",
+			tracker.failed, len(trials), o.Store.Dir)
+	}
+	return nil
+}
+
+// runTrial turns whatever happens to one trial into its result.
+func runTrial(ctx context.Context, t *Trial, corpora *corpora, o RunOptions) (r *Result) {
+	r = &Result{Trial: *t, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
+	defer func() {
+		if p := recover(); p != nil {
+			r.Error = fmt.Sprintf("panic: %v", p)
+		}
+	}()
+	if err := t.run(ctx, corpora, o.Kernels, r); err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+// work estimates a trial's cost in arbitrary units: cost is linear in the window's length.
+func (t *Trial) work() float64 { return float64(t.model.Window) }
+
+// tracker counts trials and estimates the time left.
+type tracker struct {
+	mu        sync.Mutex
+	total     int
+	finished  int
+	skipped   int
+	failed    int
+	worked    float64 // units of work done since start
+	remaining float64 // units of work left
+	start     time.Time
+	report    func(Progress)
+}
+
+func (k *tracker) done(t *Trial, r *Result, skipped bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.finished++
+	switch {
+	case skipped:
+		k.skipped++
+	default:
+		k.worked += t.work()
+		k.remaining -= t.work()
+		if r.Error != "" {
+			k.failed++
+		}
+	}
+	if k.report == nil {
+		return
+	}
+	p := Progress{Done: k.finished, Total: k.total, Skipped: k.skipped, Failed: k.failed, Last: r, Elapsed: time.Since(k.start)}
+	if k.worked > 0 {
+		p.Remaining = time.Duration(float64(p.Elapsed) * k.remaining / k.worked)
+	}
+	k.report(p)
+}
+
+// corpora loads each corpus once for each label space that asks for it.
+type corpora struct {
+	mu     sync.Mutex
+	loaded map[[2]string]func() (*dataset.Corpus, error)
+}
+
+func newCorpora() *corpora {
+	return &corpora{loaded: make(map[[2]string]func() (*dataset.Corpus, error))}
+}
+
+// get loads the corpus in the label space called space.
+func (c *corpora) get(ctx context.Context, name, space string) (*dataset.Corpus, error) {
+	c.mu.Lock()
+	load, ok := c.loaded[[2]string{name, space}]
+	if !ok {
+		load = sync.OnceValues(func() (*dataset.Corpus, error) { return LoadCorpus(ctx, name, space) })
+		c.loaded[[2]string{name, space}] = load
+	}
+	c.mu.Unlock()
+	return load()
+}
+
+func (c *corpora) digest(ctx context.Context, name string) (string, error) {
+	corpus, err := c.get(ctx, name, "default")
+	if err != nil {
+		return "", err
+	}
+	return corpus.Digest, nil
+}

@@ -1,0 +1,167 @@
+package experiments
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"k8ntext/metrics"
+	"k8ntext/model"
+)
+
+// Result is what one trial left: one file, written whole or not at all.
+type Result struct {
+	Trial      Trial            `json:"trial"`
+	Error      string           `json:"error,omitempty"` // why the trial has no records
+	Protocol   string           `json:"protocol"`
+	Config     model.Config     `json:"config"`
+	Sizes      Sizes            `json:"sizes"`
+	Records    []metrics.Record `json:"records"`
+	Classes    []Class          `json:"classes,omitempty"`
+	History    *model.History   `json:"history,omitempty"`
+	Cost       Cost             `json:"cost"`
+	Provenance Provenance       `json:"provenance"`
+}
+
+// Sizes says how much a trial was trained and tested on.
+type Sizes struct {
+	TrainEvents      int `json:"train_events"`
+	ValidationEvents int `json:"validation_events"`
+	TestEvents       int `json:"test_events"`
+	TrainWindows     int `json:"train_windows"` // that could be drawn
+	Steps            int `json:"steps"`         // optimiser steps taken
+	Batch            int `json:"batch"`
+	Purged           int `json:"purged"` // events of contexts that lie on both sides of a cut
+	Gap              int `json:"gap"`    // events left out at the cuts
+}
+
+// Class is one label's part in the test windows: what Figure 9 plots.
+type Class struct {
+	Label    int32   `json:"label"`
+	Name     string  `json:"name"`
+	Weight   int     `json:"weight"`   // window positions with this true label
+	Accuracy float64 `json:"accuracy"` // share of them that were predicted right
+}
+
+// Cost is what a trial took. Speeds are of one machine under one load: compare only within a run.
+type Cost struct {
+	TrainSeconds float64 `json:"train_seconds"` // wall
+	InferSeconds float64 `json:"infer_seconds"` // wall, the network and its vote over the test windows
+	InferEvents  int     `json:"infer_events"`  // events labelled in that time
+	PeakMemoryMB float64 `json:"peak_memory_mb"`
+}
+
+// Provenance says which program on which machine made a result.
+type Provenance struct {
+	Commit  string `json:"commit"`
+	Dirty   bool   `json:"dirty"`
+	Go      string `json:"go"`
+	CPU     string `json:"cpu"`
+	Cores   int    `json:"cores"`
+	Kernels string `json:"kernels"`
+	Threads int    `json:"threads"`
+	Workers int    `json:"workers"` // trials side by side
+}
+
+// Store is a results folder: results/<name>/trials holds one file for each trial.
+type Store struct{ Dir string }
+
+// trialPath is the file of one trial.
+func (s Store) trialPath(id string) string { return filepath.Join(s.Dir, "trials", id+".json") }
+
+// Save writes a result so that a reader finds it whole or not at all, whatever ends the program.
+func (s Store) Save(r *Result) error {
+	text, err := json.Marshal(r, json.Deterministic(true), jsontext.WithIndent(" "))
+	if err != nil {
+		return fmt.Errorf("encode result of trial %s: %w", r.Trial.ID, err)
+	}
+	path := s.trialPath(r.Trial.ID)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("save result of trial %s: %w", r.Trial.ID, err)
+	}
+	if err := writeDurably(path, append(text, '\n')); err != nil {
+		return fmt.Errorf("save result of trial %s: %w", r.Trial.ID, err)
+	}
+	return nil
+}
+
+// Load reads the result of one trial; fs.ErrNotExist if there is none yet.
+func (s Store) Load(id string) (*Result, error) {
+	path := s.trialPath(id)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Result)
+	if err := json.Unmarshal(text, r, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("read result %s: %w: delete the file to run the trial again", path, err)
+	}
+	if r.Trial.ID != id {
+		return nil, fmt.Errorf("read result %s: it is of trial %q: delete the file to run the trial again", path, r.Trial.ID)
+	}
+	return r, nil
+}
+
+// LoadAll reads the results of the given trials in their order. Missing lists the trials without one.
+func (s Store) LoadAll(trials []Trial) (results []*Result, missing []Trial, err error) {
+	for _, t := range trials {
+		r, err := s.Load(t.ID)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, t)
+		case err != nil:
+			return nil, nil, err
+		default:
+			results = append(results, r)
+		}
+	}
+	return results, missing, nil
+}
+
+// Strangers lists the result files that belong to none of the trials: left from another version of the config.
+func (s Store) Strangers(trials []Trial) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(s.Dir, "trials", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, f := range files {
+		id := strings.TrimSuffix(filepath.Base(f), ".json")
+		if !slices.ContainsFunc(trials, func(t Trial) bool { return t.ID == id }) {
+			left = append(left, f)
+		}
+	}
+	return left, nil
+}
+
+// writeDurably replaces the file at path by write, fsync and rename.
+func writeDurably(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

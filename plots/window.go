@@ -1,0 +1,65 @@
+package plots
+
+import (
+	"fmt"
+	"strconv"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// WindowRow is what was measured for one window length; one value for each training.
+type WindowRow struct {
+	Length       int
+	F1           []float64 // macro F1 over (window, position) pairs of the test windows
+	TrainSeconds []float64 // wall time of a training
+	InferMS      []float64 // wall milliseconds for one labelled event
+	Steps        []float64 // optimiser steps
+}
+
+// WindowTraining is the paper's Table 5: training time and F1 by window length.
+func WindowTraining(rows []WindowRow, p Paper, note string) *Table {
+	t := &Table{
+		ID: "table5", Title: "Table 5: training time and F1 score by window size", Note: note,
+		Columns: []string{"W", "n", "steps", "train s", "F1", "paper: train s", "paper: F1"},
+	}
+	for _, r := range rows {
+		cells := []string{
+			strconv.Itoa(r.Length), strconv.Itoa(len(r.F1)), fmt.Sprintf("%.0f", stat.Mean(r.Steps, nil)),
+			meanDeviation(r.TrainSeconds, 1), meanDeviation(r.F1, 4), "–", "–",
+		}
+		if w := p.window(r.Length); w != nil {
+			cells[5] = fmt.Sprintf("%.2f ± %.2f", w.TrainSeconds[0], w.TrainSeconds[1])
+			cells[6] = fmt.Sprintf("%.4f ± %.4f", w.F1[0], w.F1[1])
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
+}
+
+// WindowInference is the paper's Table 6: time to label one event by window length.
+func WindowInference(rows []WindowRow, p Paper, note string) *Table {
+	t := &Table{
+		ID: "table6", Title: "Table 6: inference time per event by window size", Note: note,
+		Columns: []string{"W", "n", "ms per event", "paper: ms per line"},
+	}
+	for _, r := range rows {
+		cells := []string{strconv.Itoa(r.Length), strconv.Itoa(len(r.InferMS)), meanDeviation(r.InferMS, 2), "–"}
+		if w := p.window(r.Length); w != nil {
+			cells[3] = fmt.Sprintf("%.1f", w.InferMS)
+		}
+		t.Rows = append(t.Rows, cells)
+	}
+	return t
+}
+
+// meanDeviation is mean ± standard deviation, as the paper prints it; a single value has no deviation.
+func meanDeviation(x []float64, decimals int) string {
+	switch len(x) {
+	case 0:
+		return "–"
+	case 1:
+		return strconv.FormatFloat(x[0], 'f', decimals, 64)
+	}
+	mean, deviation := stat.MeanStdDev(x, nil)
+	return fmt.Sprintf("%.*f ± %.*f", decimals, mean, decimals, deviation)
+}
