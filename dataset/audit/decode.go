@@ -351,7 +351,7 @@ func (d *decoder) split(data []byte, err error, nest int) {
 // fragment decodes the whole values at the start of text that does not end well, and reports the rest.
 func (d *decoder) fragment(text []byte, err error, nest int) {
 	n, end := values(text)
-	if n == 1 && end == len(text) {
+	if n == 1 && end == len(text) || n > 0 && text[0] == '[' && !jsontext.Value(text[:end]).IsValid(lenient) {
 		d.skip(notJSON, "%s", syntaxDetail(err))
 		return
 	}

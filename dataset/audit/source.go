@@ -348,9 +348,11 @@ func (d *document) end() {
 	s.tally.sum.Lists += int64(d.cut.lists)
 	switch {
 	case d.cut.taking && d.cut.over, d.oneLine && d.found == 0:
-		s.report(true, tooLong, "more than %d bytes", s.opts.MaxLine)
+		s.dec.pos = d.position()
+		s.dec.skip(tooLong, "more than %d bytes", s.opts.MaxLine)
 	case d.cut.taking:
-		s.report(true, cutJSON, "the document ends inside an item")
+		s.dec.pos = d.position()
+		s.dec.skip(cutJSON, "the document ends inside an item")
 	case d.cut.junk:
 		s.report(true, notJSON, "text after a value")
 	case d.cut.depth > 0:

@@ -54,7 +54,7 @@ func (s Summary) String() string {
 			fmt.Fprintf(&b, format+"\n", args...)
 		}
 	}
-	line(1, "read %d lines (%d bytes) in %d files: %d items", s.Lines, s.Bytes, s.Files, s.Items)
+	line(1, "files %d: %d lines, %d bytes, %d items", s.Files, s.Lines, s.Bytes, s.Items)
 	line(s.Lists, "  %d lists", s.Lists)
 	line(s.Blank, "  %d blank lines", s.Blank)
 	line(1, "events %d of %d stages", s.Events, s.Stages)
