@@ -39,6 +39,8 @@ type Provenance struct {
 	BestEpoch    int    `json:"best_epoch"` // whose weights these are; from 1, 0: untrained
 	// Loss is the monitored loss of that epoch.
 	Loss float64 `json:"loss"`
+	// Labels are those of the training windows' events, validation not counted: the seen labels.
+	Labels []label.Label `json:"labels"` // distinct, ascending
 
 	// TrainingEvents are the events that the training saw, in training or validation windows:
 	// distinct and ascending.

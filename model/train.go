@@ -18,6 +18,7 @@ import (
 
 	"k8ntext/dataset"
 	"k8ntext/dataset/feature"
+	"k8ntext/dataset/label"
 	"k8ntext/model/device"
 )
 
@@ -154,7 +155,7 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 		Provenance: Provenance{
 			Corpus: corpus.Name, CorpusDigest: corpus.Digest, Protocol: split.Protocol, Fold: split.Fold,
 			Seed: o.Seed, Kernels: o.Kernels.Name(), Commit: o.Commit,
-			TrainingEvents: trainingEvents(corpus, split),
+			Labels: seenLabels(corpus, split), TrainingEvents: trainingEvents(corpus, split),
 		},
 	}
 	shape := t.Network()
@@ -194,6 +195,12 @@ func pick[T any](s []T, indices []int32) []T {
 		out[i] = s[j]
 	}
 	return out
+}
+
+func seenLabels(c *dataset.Corpus, split *dataset.Split) []label.Label {
+	labels := slices.DeleteFunc(pick(c.Labels, split.TrainEvents()), func(l label.Label) bool { return l < 0 })
+	slices.Sort(labels)
+	return slices.Compact(labels)
 }
 
 func trainingEvents(c *dataset.Corpus, split *dataset.Split) []Digest {

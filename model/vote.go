@@ -302,7 +302,9 @@ func (j *jointScorer) best(sum []float64, windows int) (first, second label.Labe
 	for i, set := range j.tails {
 		j.top[i].mass = 0
 		for _, t := range set {
-			j.top[i].mass += math.Exp((t.score(sum) - j.top[i].score) / n)
+			if d := (t.score(sum) - j.top[i].score) / n; d > negligible {
+				j.top[i].mass += math.Exp(d)
+			}
 		}
 	}
 	for i := range j.pairs {
