@@ -1,7 +1,7 @@
 package device
 
 // avx2 is the implementation in AVX-2 assembly.
-type avx2 struct{ generic }
+type avx2 struct{}
 
 func (avx2) Name() string { return "avx2" }
 
@@ -23,6 +23,61 @@ func (avx2) LSTMForward(rows, h int, z, bias, cPrev, c, tanhC, y []float32, ldy 
 
 func (avx2) LSTMBackward(rows, h int, z, dy []float32, lddy int, dh, cPrev, tanhC, dc []float32) {
 	avx2LSTMBackward(rows, h, &z[0], &dy[0], lddy, &dh[0], &cPrev[0], &tanhC[0], &dc[0])
+}
+
+func (avx2) Softmax(rows, n int, x, p, logZ []float32) {
+	var sums [64]float32
+	for r := 0; r < rows; r += len(sums) {
+		block := min(len(sums), rows-r)
+		logZ := logZ[r : r+block]
+		avx2Softmax(block, n, &x[r*n], &p[r*n], &logZ[0], &sums[0])
+		for i, top := range logZ {
+			logZ[i] = logNormaliser(top, sums[i])
+		}
+	}
+}
+
+func (avx2) AddBiasReLU(rows, n int, y, bias []float32) {
+	avx2AddBiasReLU(rows, n, &y[0], &bias[0])
+}
+
+func (avx2) ReLUBackward(rows, n int, y, dy, dz, dBias []float32) {
+	for r := 0; r < rows; r += sumBlock {
+		block := min(sumBlock, rows-r)
+		avx2ReLUMask(block*n, &y[r*n], &dy[r*n], &dz[r*n])
+		avx2ColumnSums(block, n, &dz[r*n], &dBias[0])
+	}
+}
+
+func (avx2) ColumnSums(rows, n int, x, q, sum, dot []float32) {
+	for r := 0; r < rows; r += sumBlock {
+		block := min(sumBlock, rows-r)
+		if q == nil {
+			avx2ColumnSums(block, n, &x[r*n], &sum[0])
+		} else {
+			avx2ColumnDots(block, n, &x[r*n], &q[r*n], &sum[0], &dot[0])
+		}
+	}
+}
+
+func (avx2) Affine(rows, n int, x, a, b, y []float32) {
+	avx2Affine(rows, n, &x[0], &a[0], &b[0], &y[0])
+}
+
+func (avx2) Affine2(rows, n int, x, y, a, b, c, z []float32) {
+	avx2Affine2(rows, n, &x[0], &y[0], &a[0], &b[0], &c[0], &z[0])
+}
+
+func (avx2) Mul(x, y, z []float32) { avx2Mul(len(z), &x[0], &y[0], &z[0]) }
+
+func (avx2) Add(x, y, z []float32) { avx2Add(len(z), &x[0], &y[0], &z[0]) }
+
+func (avx2) Gather(rows, f, d int, ids []int32, table, y []float32) {
+	avx2Gather(rows, f, d, &ids[0], &table[0], &y[0])
+}
+
+func (avx2) Scatter(rows, f, d int, ids []int32, dy, dTable []float32) {
+	avx2Scatter(rows, f, d, &ids[0], &dy[0], &dTable[0])
 }
 
 func (avx2) Adam(w, g, m, v []float32, step, scale, b1, b2, eps float32) {

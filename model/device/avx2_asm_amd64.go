@@ -48,6 +48,62 @@ func avx2LSTMForward(rows int, h int, z *float32, bias *float32, cPrev *float32,
 //go:noescape
 func avx2LSTMBackward(rows int, h int, z *float32, dy *float32, lddy int, dh *float32, cPrev *float32, tanhC *float32, dc *float32)
 
+// avx2Softmax writes each row's exp(x-max(x))/sum to p, its maximum to top and its sum to sum, for at least one
+// row and column.
+//
+//go:noescape
+func avx2Softmax(rows int, n int, x *float32, p *float32, top *float32, sum *float32)
+
+// avx2AddBiasReLU is Kernels.AddBiasReLU for at least one row and column.
+//
+//go:noescape
+func avx2AddBiasReLU(rows int, n int, y *float32, bias *float32)
+
+// avx2ReLUMask computes dz = dy where y > 0 or is NaN, else 0, for n > 0 values.
+//
+//go:noescape
+func avx2ReLUMask(n int, y *float32, dy *float32, dz *float32)
+
+// avx2ColumnSums adds the column sums of x to sum, for at least one row and column.
+//
+//go:noescape
+func avx2ColumnSums(rows int, n int, x *float32, sum *float32)
+
+// avx2ColumnDots adds the column sums of x to sum and of x*q to dot, for at least one row and column.
+//
+//go:noescape
+func avx2ColumnDots(rows int, n int, x *float32, q *float32, sum *float32, dot *float32)
+
+// avx2Affine is Kernels.Affine for at least one row and column.
+//
+//go:noescape
+func avx2Affine(rows int, n int, x *float32, a *float32, b *float32, y *float32)
+
+// avx2Affine2 is Kernels.Affine2 for at least one row and column.
+//
+//go:noescape
+func avx2Affine2(rows int, n int, x *float32, y *float32, a *float32, b *float32, c *float32, z *float32)
+
+// avx2Mul computes z = x*y for n > 0 values.
+//
+//go:noescape
+func avx2Mul(n int, x *float32, y *float32, z *float32)
+
+// avx2Add computes z = x+y for n > 0 values.
+//
+//go:noescape
+func avx2Add(n int, x *float32, y *float32, z *float32)
+
+// avx2Gather is Kernels.Gather for at least one row, id and column.
+//
+//go:noescape
+func avx2Gather(rows int, f int, d int, ids *int32, table *float32, y *float32)
+
+// avx2Scatter is Kernels.Scatter for at least one row, id and column.
+//
+//go:noescape
+func avx2Scatter(rows int, f int, d int, ids *int32, dy *float32, dTable *float32)
+
 // avx2Adam is Kernels.Adam for n > 0 values, with c1 = 1-b1 and c2 = 1-b2.
 //
 //go:noescape

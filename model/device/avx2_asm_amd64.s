@@ -1529,134 +1529,134 @@ next52:
 	VZEROUPPER
 	RET
 
-DATA low<>+0(SB)/4, $(-87.0)
-DATA low<>+4(SB)/4, $(-87.0)
-DATA low<>+8(SB)/4, $(-87.0)
-DATA low<>+12(SB)/4, $(-87.0)
-DATA low<>+16(SB)/4, $(-87.0)
-DATA low<>+20(SB)/4, $(-87.0)
-DATA low<>+24(SB)/4, $(-87.0)
-DATA low<>+28(SB)/4, $(-87.0)
+DATA low<>+0(SB)/4, $0xc2ae0000
+DATA low<>+4(SB)/4, $0xc2ae0000
+DATA low<>+8(SB)/4, $0xc2ae0000
+DATA low<>+12(SB)/4, $0xc2ae0000
+DATA low<>+16(SB)/4, $0xc2ae0000
+DATA low<>+20(SB)/4, $0xc2ae0000
+DATA low<>+24(SB)/4, $0xc2ae0000
+DATA low<>+28(SB)/4, $0xc2ae0000
 GLOBL low<>(SB), RODATA|NOPTR, $32
 
-DATA high<>+0(SB)/4, $(87.0)
-DATA high<>+4(SB)/4, $(87.0)
-DATA high<>+8(SB)/4, $(87.0)
-DATA high<>+12(SB)/4, $(87.0)
-DATA high<>+16(SB)/4, $(87.0)
-DATA high<>+20(SB)/4, $(87.0)
-DATA high<>+24(SB)/4, $(87.0)
-DATA high<>+28(SB)/4, $(87.0)
+DATA high<>+0(SB)/4, $0x42ae0000
+DATA high<>+4(SB)/4, $0x42ae0000
+DATA high<>+8(SB)/4, $0x42ae0000
+DATA high<>+12(SB)/4, $0x42ae0000
+DATA high<>+16(SB)/4, $0x42ae0000
+DATA high<>+20(SB)/4, $0x42ae0000
+DATA high<>+24(SB)/4, $0x42ae0000
+DATA high<>+28(SB)/4, $0x42ae0000
 GLOBL high<>(SB), RODATA|NOPTR, $32
 
-DATA log2e<>+0(SB)/4, $(1.442695)
-DATA log2e<>+4(SB)/4, $(1.442695)
-DATA log2e<>+8(SB)/4, $(1.442695)
-DATA log2e<>+12(SB)/4, $(1.442695)
-DATA log2e<>+16(SB)/4, $(1.442695)
-DATA log2e<>+20(SB)/4, $(1.442695)
-DATA log2e<>+24(SB)/4, $(1.442695)
-DATA log2e<>+28(SB)/4, $(1.442695)
+DATA log2e<>+0(SB)/4, $0x3fb8aa3b
+DATA log2e<>+4(SB)/4, $0x3fb8aa3b
+DATA log2e<>+8(SB)/4, $0x3fb8aa3b
+DATA log2e<>+12(SB)/4, $0x3fb8aa3b
+DATA log2e<>+16(SB)/4, $0x3fb8aa3b
+DATA log2e<>+20(SB)/4, $0x3fb8aa3b
+DATA log2e<>+24(SB)/4, $0x3fb8aa3b
+DATA log2e<>+28(SB)/4, $0x3fb8aa3b
 GLOBL log2e<>(SB), RODATA|NOPTR, $32
 
-DATA rounds<>+0(SB)/4, $(12582912.0)
-DATA rounds<>+4(SB)/4, $(12582912.0)
-DATA rounds<>+8(SB)/4, $(12582912.0)
-DATA rounds<>+12(SB)/4, $(12582912.0)
-DATA rounds<>+16(SB)/4, $(12582912.0)
-DATA rounds<>+20(SB)/4, $(12582912.0)
-DATA rounds<>+24(SB)/4, $(12582912.0)
-DATA rounds<>+28(SB)/4, $(12582912.0)
+DATA rounds<>+0(SB)/4, $0x4b400000
+DATA rounds<>+4(SB)/4, $0x4b400000
+DATA rounds<>+8(SB)/4, $0x4b400000
+DATA rounds<>+12(SB)/4, $0x4b400000
+DATA rounds<>+16(SB)/4, $0x4b400000
+DATA rounds<>+20(SB)/4, $0x4b400000
+DATA rounds<>+24(SB)/4, $0x4b400000
+DATA rounds<>+28(SB)/4, $0x4b400000
 GLOBL rounds<>(SB), RODATA|NOPTR, $32
 
-DATA ln2hi<>+0(SB)/4, $(0.6933594)
-DATA ln2hi<>+4(SB)/4, $(0.6933594)
-DATA ln2hi<>+8(SB)/4, $(0.6933594)
-DATA ln2hi<>+12(SB)/4, $(0.6933594)
-DATA ln2hi<>+16(SB)/4, $(0.6933594)
-DATA ln2hi<>+20(SB)/4, $(0.6933594)
-DATA ln2hi<>+24(SB)/4, $(0.6933594)
-DATA ln2hi<>+28(SB)/4, $(0.6933594)
+DATA ln2hi<>+0(SB)/4, $0x3f318000
+DATA ln2hi<>+4(SB)/4, $0x3f318000
+DATA ln2hi<>+8(SB)/4, $0x3f318000
+DATA ln2hi<>+12(SB)/4, $0x3f318000
+DATA ln2hi<>+16(SB)/4, $0x3f318000
+DATA ln2hi<>+20(SB)/4, $0x3f318000
+DATA ln2hi<>+24(SB)/4, $0x3f318000
+DATA ln2hi<>+28(SB)/4, $0x3f318000
 GLOBL ln2hi<>(SB), RODATA|NOPTR, $32
 
-DATA ln2lo<>+0(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+4(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+8(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+12(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+16(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+20(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+24(SB)/4, $(-0.00021219444)
-DATA ln2lo<>+28(SB)/4, $(-0.00021219444)
+DATA ln2lo<>+0(SB)/4, $0xb95e8083
+DATA ln2lo<>+4(SB)/4, $0xb95e8083
+DATA ln2lo<>+8(SB)/4, $0xb95e8083
+DATA ln2lo<>+12(SB)/4, $0xb95e8083
+DATA ln2lo<>+16(SB)/4, $0xb95e8083
+DATA ln2lo<>+20(SB)/4, $0xb95e8083
+DATA ln2lo<>+24(SB)/4, $0xb95e8083
+DATA ln2lo<>+28(SB)/4, $0xb95e8083
 GLOBL ln2lo<>(SB), RODATA|NOPTR, $32
 
-DATA c2<>+0(SB)/4, $(0.49999994)
-DATA c2<>+4(SB)/4, $(0.49999994)
-DATA c2<>+8(SB)/4, $(0.49999994)
-DATA c2<>+12(SB)/4, $(0.49999994)
-DATA c2<>+16(SB)/4, $(0.49999994)
-DATA c2<>+20(SB)/4, $(0.49999994)
-DATA c2<>+24(SB)/4, $(0.49999994)
-DATA c2<>+28(SB)/4, $(0.49999994)
+DATA c2<>+0(SB)/4, $0x3efffffe
+DATA c2<>+4(SB)/4, $0x3efffffe
+DATA c2<>+8(SB)/4, $0x3efffffe
+DATA c2<>+12(SB)/4, $0x3efffffe
+DATA c2<>+16(SB)/4, $0x3efffffe
+DATA c2<>+20(SB)/4, $0x3efffffe
+DATA c2<>+24(SB)/4, $0x3efffffe
+DATA c2<>+28(SB)/4, $0x3efffffe
 GLOBL c2<>(SB), RODATA|NOPTR, $32
 
-DATA c3<>+0(SB)/4, $(0.16666521)
-DATA c3<>+4(SB)/4, $(0.16666521)
-DATA c3<>+8(SB)/4, $(0.16666521)
-DATA c3<>+12(SB)/4, $(0.16666521)
-DATA c3<>+16(SB)/4, $(0.16666521)
-DATA c3<>+20(SB)/4, $(0.16666521)
-DATA c3<>+24(SB)/4, $(0.16666521)
-DATA c3<>+28(SB)/4, $(0.16666521)
+DATA c3<>+0(SB)/4, $0x3e2aaa49
+DATA c3<>+4(SB)/4, $0x3e2aaa49
+DATA c3<>+8(SB)/4, $0x3e2aaa49
+DATA c3<>+12(SB)/4, $0x3e2aaa49
+DATA c3<>+16(SB)/4, $0x3e2aaa49
+DATA c3<>+20(SB)/4, $0x3e2aaa49
+DATA c3<>+24(SB)/4, $0x3e2aaa49
+DATA c3<>+28(SB)/4, $0x3e2aaa49
 GLOBL c3<>(SB), RODATA|NOPTR, $32
 
-DATA c4<>+0(SB)/4, $(0.04166839)
-DATA c4<>+4(SB)/4, $(0.04166839)
-DATA c4<>+8(SB)/4, $(0.04166839)
-DATA c4<>+12(SB)/4, $(0.04166839)
-DATA c4<>+16(SB)/4, $(0.04166839)
-DATA c4<>+20(SB)/4, $(0.04166839)
-DATA c4<>+24(SB)/4, $(0.04166839)
-DATA c4<>+28(SB)/4, $(0.04166839)
+DATA c4<>+0(SB)/4, $0x3d2aac79
+DATA c4<>+4(SB)/4, $0x3d2aac79
+DATA c4<>+8(SB)/4, $0x3d2aac79
+DATA c4<>+12(SB)/4, $0x3d2aac79
+DATA c4<>+16(SB)/4, $0x3d2aac79
+DATA c4<>+20(SB)/4, $0x3d2aac79
+DATA c4<>+24(SB)/4, $0x3d2aac79
+DATA c4<>+28(SB)/4, $0x3d2aac79
 GLOBL c4<>(SB), RODATA|NOPTR, $32
 
-DATA c5<>+0(SB)/4, $(0.008368745)
-DATA c5<>+4(SB)/4, $(0.008368745)
-DATA c5<>+8(SB)/4, $(0.008368745)
-DATA c5<>+12(SB)/4, $(0.008368745)
-DATA c5<>+16(SB)/4, $(0.008368745)
-DATA c5<>+20(SB)/4, $(0.008368745)
-DATA c5<>+24(SB)/4, $(0.008368745)
-DATA c5<>+28(SB)/4, $(0.008368745)
+DATA c5<>+0(SB)/4, $0x3c091d10
+DATA c5<>+4(SB)/4, $0x3c091d10
+DATA c5<>+8(SB)/4, $0x3c091d10
+DATA c5<>+12(SB)/4, $0x3c091d10
+DATA c5<>+16(SB)/4, $0x3c091d10
+DATA c5<>+20(SB)/4, $0x3c091d10
+DATA c5<>+24(SB)/4, $0x3c091d10
+DATA c5<>+28(SB)/4, $0x3c091d10
 GLOBL c5<>(SB), RODATA|NOPTR, $32
 
-DATA c6<>+0(SB)/4, $(0.001381454)
-DATA c6<>+4(SB)/4, $(0.001381454)
-DATA c6<>+8(SB)/4, $(0.001381454)
-DATA c6<>+12(SB)/4, $(0.001381454)
-DATA c6<>+16(SB)/4, $(0.001381454)
-DATA c6<>+20(SB)/4, $(0.001381454)
-DATA c6<>+24(SB)/4, $(0.001381454)
-DATA c6<>+28(SB)/4, $(0.001381454)
+DATA c6<>+0(SB)/4, $0x3ab511e8
+DATA c6<>+4(SB)/4, $0x3ab511e8
+DATA c6<>+8(SB)/4, $0x3ab511e8
+DATA c6<>+12(SB)/4, $0x3ab511e8
+DATA c6<>+16(SB)/4, $0x3ab511e8
+DATA c6<>+20(SB)/4, $0x3ab511e8
+DATA c6<>+24(SB)/4, $0x3ab511e8
+DATA c6<>+28(SB)/4, $0x3ab511e8
 GLOBL c6<>(SB), RODATA|NOPTR, $32
 
-DATA one<>+0(SB)/4, $(1.0)
-DATA one<>+4(SB)/4, $(1.0)
-DATA one<>+8(SB)/4, $(1.0)
-DATA one<>+12(SB)/4, $(1.0)
-DATA one<>+16(SB)/4, $(1.0)
-DATA one<>+20(SB)/4, $(1.0)
-DATA one<>+24(SB)/4, $(1.0)
-DATA one<>+28(SB)/4, $(1.0)
+DATA one<>+0(SB)/4, $0x3f800000
+DATA one<>+4(SB)/4, $0x3f800000
+DATA one<>+8(SB)/4, $0x3f800000
+DATA one<>+12(SB)/4, $0x3f800000
+DATA one<>+16(SB)/4, $0x3f800000
+DATA one<>+20(SB)/4, $0x3f800000
+DATA one<>+24(SB)/4, $0x3f800000
+DATA one<>+28(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $32
 
-DATA two<>+0(SB)/4, $(2.0)
-DATA two<>+4(SB)/4, $(2.0)
-DATA two<>+8(SB)/4, $(2.0)
-DATA two<>+12(SB)/4, $(2.0)
-DATA two<>+16(SB)/4, $(2.0)
-DATA two<>+20(SB)/4, $(2.0)
-DATA two<>+24(SB)/4, $(2.0)
-DATA two<>+28(SB)/4, $(2.0)
+DATA two<>+0(SB)/4, $0x40000000
+DATA two<>+4(SB)/4, $0x40000000
+DATA two<>+8(SB)/4, $0x40000000
+DATA two<>+12(SB)/4, $0x40000000
+DATA two<>+16(SB)/4, $0x40000000
+DATA two<>+20(SB)/4, $0x40000000
+DATA two<>+24(SB)/4, $0x40000000
+DATA two<>+28(SB)/4, $0x40000000
 GLOBL two<>(SB), RODATA|NOPTR, $32
 
 // func avx2LSTMBackward(rows int, h int, z *float32, dy *float32, lddy int, dh *float32, cPrev *float32, tanhC *float32, dc *float32)
@@ -1799,6 +1799,1015 @@ next56:
 	VZEROUPPER
 	RET
 
+// func avx2Softmax(rows int, n int, x *float32, p *float32, top *float32, sum *float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    p+24(FP), BX
+	MOVQ    top+32(FP), SI
+	MOVQ    sum+40(FP), DI
+	MOVQ    CX, R9
+	ANDQ    $0x07, R9
+	LEAQ    lanes<>+0(SB), R8
+	MOVQ    R9, R10
+	NEGQ    R10
+	VMOVUPS 32(R8)(R10*4), Y0
+	MOVQ    CX, R8
+	SUBQ    R9, R8
+	SHLQ    $0x02, R8
+	SHLQ    $0x02, CX
+
+row57:
+	VMOVUPS lowest<>+0(SB), Y1
+	XORQ    R10, R10
+
+loop58:
+	CMPQ    R10, R8
+	JGE     tail59
+	VMOVUPS (DX)(R10*1), Y2
+	VMAXPS  Y2, Y1, Y1
+	ADDQ    $0x20, R10
+	JMP     loop58
+
+tail59:
+	TESTQ      R9, R9
+	JZ         done60
+	VMASKMOVPS (DX)(R10*1), Y0, Y2
+	VMOVUPS    lowest<>+0(SB), Y3
+	VBLENDVPS  Y0, Y2, Y3, Y2
+	VMAXPS     Y2, Y1, Y1
+
+done60:
+	VEXTRACTF128 $0x01, Y1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x0e, X1, X2
+	VMAXPS       X2, X1, X1
+	VPERMILPS    $0x01, X1, X2
+	VMAXPS       X2, X1, X1
+	VMOVSS       X1, (SI)
+	VBROADCASTSS X1, Y1
+	VXORPS       Y2, Y2, Y2
+	XORQ         R10, R10
+
+loop61:
+	CMPQ         R10, R8
+	JGE          tail62
+	VMOVUPS      (DX)(R10*1), Y3
+	VSUBPS       Y1, Y3, Y3
+	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
+	VMOVUPS      low<>+0(SB), Y5
+	VMAXPS       Y3, Y5, Y3
+	VMOVUPS      rounds<>+0(SB), Y5
+	VFMADD231PS  log2e<>+0(SB), Y3, Y5
+	VSUBPS       rounds<>+0(SB), Y5, Y6
+	VFNMADD231PS ln2hi<>+0(SB), Y6, Y3
+	VFNMADD231PS ln2lo<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       one<>+0(SB), Y5, Y5
+	VMOVUPS      c6<>+0(SB), Y7
+	VFMADD213PS  c5<>+0(SB), Y3, Y7
+	VFMADD213PS  c4<>+0(SB), Y3, Y7
+	VFMADD213PS  c3<>+0(SB), Y3, Y7
+	VFMADD213PS  c2<>+0(SB), Y3, Y7
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y7
+	VFMADD213PS  Y5, Y5, Y7
+	VANDPS       Y4, Y7, Y7
+	VMOVUPS      Y7, (BX)(R10*1)
+	VADDPS       Y7, Y2, Y2
+	ADDQ         $0x20, R10
+	JMP          loop61
+
+tail62:
+	TESTQ        R9, R9
+	JZ           done63
+	VMASKMOVPS   (DX)(R10*1), Y0, Y3
+	VSUBPS       Y1, Y3, Y3
+	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
+	VMOVUPS      low<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      rounds<>+0(SB), Y4
+	VFMADD231PS  log2e<>+0(SB), Y3, Y4
+	VSUBPS       rounds<>+0(SB), Y4, Y5
+	VFNMADD231PS ln2hi<>+0(SB), Y5, Y3
+	VFNMADD231PS ln2lo<>+0(SB), Y5, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       one<>+0(SB), Y4, Y4
+	VMOVUPS      c6<>+0(SB), Y6
+	VFMADD213PS  c5<>+0(SB), Y3, Y6
+	VFMADD213PS  c4<>+0(SB), Y3, Y6
+	VFMADD213PS  c3<>+0(SB), Y3, Y6
+	VFMADD213PS  c2<>+0(SB), Y3, Y6
+	VMULPS       Y3, Y3, Y5
+	VFMADD213PS  Y3, Y5, Y6
+	VFMADD213PS  Y4, Y4, Y6
+	VANDPS       Y1, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (BX)(R10*1)
+	VANDPS       Y0, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+
+done63:
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X2
+	VPERMILPS    $0x0e, X2, X1
+	VADDPS       X1, X2, X2
+	VPERMILPS    $0x01, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSS       X2, (DI)
+	VBROADCASTSS X2, Y2
+	VMOVUPS      one<>+0(SB), Y1
+	VDIVPS       Y2, Y1, Y1
+	XORQ         R10, R10
+
+loop64:
+	CMPQ    R10, R8
+	JGE     tail65
+	VMOVUPS (BX)(R10*1), Y2
+	VMULPS  Y1, Y2, Y2
+	VMOVUPS Y2, (BX)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     loop64
+
+tail65:
+	TESTQ      R9, R9
+	JZ         done66
+	VMASKMOVPS (BX)(R10*1), Y0, Y2
+	VMULPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (BX)(R10*1)
+
+done66:
+	ADDQ    CX, DX
+	ADDQ    CX, BX
+	ADDQ    $0x04, SI
+	ADDQ    $0x04, DI
+	DECQ    AX
+	JNZ     row57
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+DATA lowest<>+0(SB)/4, $0xff800000
+DATA lowest<>+4(SB)/4, $0xff800000
+DATA lowest<>+8(SB)/4, $0xff800000
+DATA lowest<>+12(SB)/4, $0xff800000
+DATA lowest<>+16(SB)/4, $0xff800000
+DATA lowest<>+20(SB)/4, $0xff800000
+DATA lowest<>+24(SB)/4, $0xff800000
+DATA lowest<>+28(SB)/4, $0xff800000
+GLOBL lowest<>(SB), RODATA|NOPTR, $32
+
+// func avx2AddBiasReLU(rows int, n int, y *float32, bias *float32)
+// Requires: AVX, SSE
+TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    bias+24(FP), BX
+	VXORPS  Y0, Y0, Y0
+	MOVQ    CX, SI
+	NEGQ    SI
+	SHLQ    $0x02, SI
+	MOVQ    CX, DI
+	ANDQ    $0x07, DI
+	LEAQ    lanes<>+0(SB), R8
+	MOVQ    DI, R9
+	NEGQ    R9
+	VMOVUPS 32(R8)(R9*4), Y1
+	SHLQ    $0x02, DI
+	SHRQ    $0x03, CX
+
+row67:
+	MOVQ  CX, R8
+	TESTQ R8, R8
+	JZ    tail69
+
+loop68:
+	VMOVUPS (DX), Y2
+	VMOVUPS (BX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMOVUPS Y2, (DX)
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	DECQ    R8
+	JNZ     loop68
+
+tail69:
+	TESTQ      DI, DI
+	JZ         next70
+	VMASKMOVPS (DX), Y1, Y2
+	VMASKMOVPS (BX), Y1, Y3
+	VADDPS     Y3, Y2, Y2
+	VMAXPS     Y2, Y0, Y2
+	VMASKMOVPS Y2, Y1, (DX)
+	ADDQ       DI, DX
+	ADDQ       DI, BX
+
+next70:
+	ADDQ    SI, BX
+	DECQ    AX
+	JNZ     row67
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2ReLUMask(n int, y *float32, dy *float32, dz *float32)
+// Requires: AVX, SSE
+TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), CX
+	MOVQ    dy+16(FP), DX
+	MOVQ    dz+24(FP), BX
+	VXORPS  Y0, Y0, Y0
+	MOVQ    $0x00000001, SI
+	MOVQ    AX, DI
+	ANDQ    $0x07, DI
+	LEAQ    lanes<>+0(SB), R8
+	MOVQ    DI, R9
+	NEGQ    R9
+	VMOVUPS 32(R8)(R9*4), Y1
+	SHLQ    $0x02, DI
+	SHRQ    $0x03, AX
+
+row71:
+	MOVQ  AX, R8
+	TESTQ R8, R8
+	JZ    tail73
+
+loop72:
+	VMOVUPS (CX), Y2
+	VMOVUPS (DX), Y3
+	VCMPPS  $0x06, Y0, Y2, Y2
+	VANDPS  Y2, Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	DECQ    R8
+	JNZ     loop72
+
+tail73:
+	TESTQ      DI, DI
+	JZ         next74
+	VMASKMOVPS (CX), Y1, Y2
+	VMASKMOVPS (DX), Y1, Y3
+	VCMPPS     $0x06, Y0, Y2, Y2
+	VANDPS     Y2, Y3, Y3
+	VMASKMOVPS Y3, Y1, (BX)
+	ADDQ       DI, CX
+	ADDQ       DI, DX
+	ADDQ       DI, BX
+
+next74:
+	DECQ    SI
+	JNZ     row71
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2ColumnSums(rows int, n int, x *float32, sum *float32)
+// Requires: AVX, SSE
+TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    sum+24(FP), BX
+	MOVQ    CX, SI
+	SHLQ    $0x02, SI
+
+columns76:
+	CMPQ   CX, $0x00000020
+	JLT    fewer77
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   AX, DI
+	MOVQ   DX, R8
+
+loop78:
+	VMOVUPS (R8), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS 32(R8), Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS 64(R8), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 96(R8), Y4
+	VADDPS  Y4, Y3, Y3
+	ADDQ    SI, R8
+	DECQ    DI
+	JNZ     loop78
+	VMOVUPS (BX), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (BX)
+	VMOVUPS 32(BX), Y0
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(BX)
+	VMOVUPS 64(BX), Y0
+	VADDPS  Y0, Y2, Y2
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS 96(BX), Y0
+	VADDPS  Y0, Y3, Y3
+	VMOVUPS Y3, 96(BX)
+	ADDQ    $0x00000080, DX
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x00000020, CX
+	JMP     columns76
+
+fewer77:
+columns79:
+	CMPQ   CX, $0x00000008
+	JLT    fewer80
+	VXORPS Y0, Y0, Y0
+	MOVQ   AX, DI
+	MOVQ   DX, R8
+
+loop81:
+	VMOVUPS (R8), Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    SI, R8
+	DECQ    DI
+	JNZ     loop81
+	VMOVUPS (BX), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000008, CX
+	JMP     columns79
+
+fewer80:
+	TESTQ   CX, CX
+	JZ      done75
+	LEAQ    lanes<>+0(SB), DI
+	MOVQ    CX, R8
+	NEGQ    R8
+	VMOVUPS 32(DI)(R8*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    DX, DI
+
+loop82:
+	VMASKMOVPS (DI), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	ADDQ       SI, DI
+	DECQ       AX
+	JNZ        loop82
+	VMASKMOVPS (BX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (BX)
+	SHLQ       $0x02, CX
+	ADDQ       CX, DX
+	ADDQ       CX, BX
+
+done75:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2ColumnDots(rows int, n int, x *float32, q *float32, sum *float32, dot *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    sum+32(FP), BX
+	MOVQ    q+24(FP), SI
+	MOVQ    dot+40(FP), DI
+	MOVQ    CX, R8
+	SHLQ    $0x02, R8
+
+columns84:
+	CMPQ   CX, $0x00000020
+	JLT    fewer85
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   AX, R9
+	MOVQ   DX, R10
+	MOVQ   SI, R11
+
+loop86:
+	VMOVUPS     (R10), Y8
+	VADDPS      Y8, Y0, Y0
+	VMOVUPS     (R11), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     32(R10), Y8
+	VADDPS      Y8, Y2, Y2
+	VMOVUPS     32(R11), Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     64(R10), Y8
+	VADDPS      Y8, Y4, Y4
+	VMOVUPS     64(R11), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     96(R10), Y8
+	VADDPS      Y8, Y6, Y6
+	VMOVUPS     96(R11), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        R8, R10
+	ADDQ        R8, R11
+	DECQ        R9
+	JNZ         loop86
+	VMOVUPS     (BX), Y8
+	VADDPS      Y8, Y0, Y0
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (DI)
+	VMOVUPS     32(BX), Y0
+	VADDPS      Y0, Y2, Y2
+	VMOVUPS     Y2, 32(BX)
+	VMOVUPS     32(DI), Y0
+	VADDPS      Y0, Y3, Y3
+	VMOVUPS     Y3, 32(DI)
+	VMOVUPS     64(BX), Y0
+	VADDPS      Y0, Y4, Y4
+	VMOVUPS     Y4, 64(BX)
+	VMOVUPS     64(DI), Y0
+	VADDPS      Y0, Y5, Y5
+	VMOVUPS     Y5, 64(DI)
+	VMOVUPS     96(BX), Y0
+	VADDPS      Y0, Y6, Y6
+	VMOVUPS     Y6, 96(BX)
+	VMOVUPS     96(DI), Y0
+	VADDPS      Y0, Y7, Y7
+	VMOVUPS     Y7, 96(DI)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
+	SUBQ        $0x00000020, CX
+	JMP         columns84
+
+fewer85:
+columns87:
+	CMPQ   CX, $0x00000008
+	JLT    fewer88
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   AX, R9
+	MOVQ   DX, R10
+	MOVQ   SI, R11
+
+loop89:
+	VMOVUPS     (R10), Y2
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     (R11), Y3
+	VFMADD231PS Y3, Y2, Y1
+	ADDQ        R8, R10
+	ADDQ        R8, R11
+	DECQ        R9
+	JNZ         loop89
+	VMOVUPS     (BX), Y2
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y0, Y1, Y1
+	VMOVUPS     Y1, (DI)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	SUBQ        $0x00000008, CX
+	JMP         columns87
+
+fewer88:
+	TESTQ   CX, CX
+	JZ      done83
+	LEAQ    lanes<>+0(SB), R9
+	MOVQ    CX, R10
+	NEGQ    R10
+	VMOVUPS 32(R9)(R10*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    DX, R9
+	MOVQ    SI, R10
+
+loop90:
+	VMASKMOVPS  (R9), Y0, Y3
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  (R10), Y0, Y4
+	VFMADD231PS Y4, Y3, Y2
+	ADDQ        R8, R9
+	ADDQ        R8, R10
+	DECQ        AX
+	JNZ         loop90
+	VMASKMOVPS  (BX), Y0, Y3
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (BX)
+	VMASKMOVPS  (DI), Y0, Y1
+	VADDPS      Y1, Y2, Y2
+	VMASKMOVPS  Y2, Y0, (DI)
+	SHLQ        $0x02, CX
+	ADDQ        CX, DX
+	ADDQ        CX, BX
+	ADDQ        CX, SI
+	ADDQ        CX, DI
+
+done83:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Affine(rows int, n int, x *float32, a *float32, b *float32, y *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2Affine(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    a+24(FP), BX
+	MOVQ    b+32(FP), SI
+	MOVQ    y+40(FP), DI
+	MOVQ    CX, R8
+	NEGQ    R8
+	SHLQ    $0x02, R8
+	MOVQ    CX, R9
+	ANDQ    $0x07, R9
+	LEAQ    lanes<>+0(SB), R10
+	MOVQ    R9, R11
+	NEGQ    R11
+	VMOVUPS 32(R10)(R11*4), Y0
+	SHLQ    $0x02, R9
+	SHRQ    $0x03, CX
+
+row91:
+	MOVQ  CX, R10
+	TESTQ R10, R10
+	JZ    tail93
+
+loop92:
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (SI), Y2
+	VMOVUPS     (BX), Y3
+	VFMADD213PS Y2, Y3, Y1
+	VMOVUPS     Y1, (DI)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	DECQ        R10
+	JNZ         loop92
+
+tail93:
+	TESTQ       R9, R9
+	JZ          next94
+	VMASKMOVPS  (DX), Y0, Y1
+	VMASKMOVPS  (SI), Y0, Y2
+	VMASKMOVPS  (BX), Y0, Y3
+	VFMADD213PS Y2, Y3, Y1
+	VMASKMOVPS  Y1, Y0, (DI)
+	ADDQ        R9, DX
+	ADDQ        R9, BX
+	ADDQ        R9, SI
+	ADDQ        R9, DI
+
+next94:
+	ADDQ    R8, BX
+	ADDQ    R8, SI
+	DECQ    AX
+	JNZ     row91
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Affine2(rows int, n int, x *float32, y *float32, a *float32, b *float32, c *float32, z *float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    y+24(FP), BX
+	MOVQ    a+32(FP), SI
+	MOVQ    b+40(FP), DI
+	MOVQ    c+48(FP), R8
+	MOVQ    z+56(FP), R9
+	MOVQ    CX, R10
+	NEGQ    R10
+	SHLQ    $0x02, R10
+	MOVQ    CX, R11
+	ANDQ    $0x07, R11
+	LEAQ    lanes<>+0(SB), R12
+	MOVQ    R11, R13
+	NEGQ    R13
+	VMOVUPS 32(R12)(R13*4), Y0
+	SHLQ    $0x02, R11
+	SHRQ    $0x03, CX
+
+row95:
+	MOVQ  CX, R12
+	TESTQ R12, R12
+	JZ    tail97
+
+loop96:
+	VMOVUPS     (BX), Y1
+	VMOVUPS     (R8), Y2
+	VMOVUPS     (DI), Y3
+	VFMADD213PS Y2, Y3, Y1
+	VMOVUPS     (SI), Y2
+	VMOVUPS     (DX), Y3
+	VFMADD231PS Y2, Y3, Y1
+	VMOVUPS     Y1, (R9)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, BX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
+	ADDQ        $0x20, R9
+	DECQ        R12
+	JNZ         loop96
+
+tail97:
+	TESTQ       R11, R11
+	JZ          next98
+	VMASKMOVPS  (BX), Y0, Y1
+	VMASKMOVPS  (R8), Y0, Y2
+	VMASKMOVPS  (DI), Y0, Y3
+	VFMADD213PS Y2, Y3, Y1
+	VMASKMOVPS  (SI), Y0, Y2
+	VMASKMOVPS  (DX), Y0, Y3
+	VFMADD231PS Y2, Y3, Y1
+	VMASKMOVPS  Y1, Y0, (R9)
+	ADDQ        R11, DX
+	ADDQ        R11, BX
+	ADDQ        R11, SI
+	ADDQ        R11, DI
+	ADDQ        R11, R8
+	ADDQ        R11, R9
+
+next98:
+	ADDQ    R10, SI
+	ADDQ    R10, DI
+	ADDQ    R10, R8
+	DECQ    AX
+	JNZ     row95
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Mul(n int, x *float32, y *float32, z *float32)
+// Requires: AVX, SSE
+TEXT ·avx2Mul(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    z+24(FP), BX
+	MOVQ    $0x00000001, SI
+	MOVQ    AX, DI
+	ANDQ    $0x07, DI
+	LEAQ    lanes<>+0(SB), R8
+	MOVQ    DI, R9
+	NEGQ    R9
+	VMOVUPS 32(R8)(R9*4), Y0
+	SHLQ    $0x02, DI
+	SHRQ    $0x03, AX
+
+row99:
+	MOVQ  AX, R8
+	TESTQ R8, R8
+	JZ    tail101
+
+loop100:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	DECQ    R8
+	JNZ     loop100
+
+tail101:
+	TESTQ      DI, DI
+	JZ         next102
+	VMASKMOVPS (CX), Y0, Y1
+	VMASKMOVPS (DX), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (BX)
+	ADDQ       DI, CX
+	ADDQ       DI, DX
+	ADDQ       DI, BX
+
+next102:
+	DECQ    SI
+	JNZ     row99
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Add(n int, x *float32, y *float32, z *float32)
+// Requires: AVX, SSE
+TEXT ·avx2Add(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    z+24(FP), BX
+	MOVQ    $0x00000001, SI
+	MOVQ    AX, DI
+	ANDQ    $0x07, DI
+	LEAQ    lanes<>+0(SB), R8
+	MOVQ    DI, R9
+	NEGQ    R9
+	VMOVUPS 32(R8)(R9*4), Y0
+	SHLQ    $0x02, DI
+	SHRQ    $0x03, AX
+
+row103:
+	MOVQ  AX, R8
+	TESTQ R8, R8
+	JZ    tail105
+
+loop104:
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (BX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, BX
+	DECQ    R8
+	JNZ     loop104
+
+tail105:
+	TESTQ      DI, DI
+	JZ         next106
+	VMASKMOVPS (CX), Y0, Y1
+	VMASKMOVPS (DX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (BX)
+	ADDQ       DI, CX
+	ADDQ       DI, DX
+	ADDQ       DI, BX
+
+next106:
+	DECQ    SI
+	JNZ     row103
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Gather(rows int, f int, d int, ids *int32, table *float32, y *float32)
+// Requires: AVX, SSE
+TEXT ·avx2Gather(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    f+8(FP), CX
+	MOVQ    d+16(FP), DX
+	MOVQ    ids+24(FP), BX
+	MOVQ    y+40(FP), SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+
+row107:
+	MOVQ table+32(FP), R9
+	MOVQ DX, R8
+
+columns109:
+	CMPQ    R8, $0x00000020
+	JLT     fewer110
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y0
+	VMOVUPS 32(R12), Y1
+	VMOVUPS 64(R12), Y2
+	VMOVUPS 96(R12), Y3
+	DECQ    R10
+	JZ      done112
+
+loop111:
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS 32(R12), Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS 64(R12), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 96(R12), Y4
+	VADDPS  Y4, Y3, Y3
+	DECQ    R10
+	JNZ     loop111
+
+done112:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $0x00000080, R9
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000020, R8
+	JMP     columns109
+
+fewer110:
+columns113:
+	CMPQ    R8, $0x00000008
+	JLT     fewer114
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y0
+	DECQ    R10
+	JZ      done116
+
+loop115:
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y1
+	VADDPS  Y1, Y0, Y0
+	DECQ    R10
+	JNZ     loop115
+
+done116:
+	VMOVUPS Y0, (SI)
+	ADDQ    $0x00000020, R9
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000008, R8
+	JMP     columns113
+
+fewer114:
+	TESTQ      R8, R8
+	JZ         done108
+	LEAQ       lanes<>+0(SB), R10
+	MOVQ       R8, R11
+	NEGQ       R11
+	VMOVUPS    32(R10)(R11*4), Y0
+	MOVQ       CX, R10
+	MOVQ       BX, R11
+	MOVLQSX    (R11), R12
+	IMULQ      DI, R12
+	ADDQ       R9, R12
+	ADDQ       $0x04, R11
+	VMASKMOVPS (R12), Y0, Y1
+	DECQ       R10
+	JZ         done118
+
+loop117:
+	MOVLQSX    (R11), R12
+	IMULQ      DI, R12
+	ADDQ       R9, R12
+	ADDQ       $0x04, R11
+	VMASKMOVPS (R12), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	DECQ       R10
+	JNZ        loop117
+
+done118:
+	VMASKMOVPS Y1, Y0, (SI)
+	SHLQ       $0x02, R8
+	ADDQ       R8, R9
+	ADDQ       R8, SI
+
+done108:
+	LEAQ    (BX)(CX*4), BX
+	DECQ    AX
+	JNZ     row107
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx2Scatter(rows int, f int, d int, ids *int32, dy *float32, dTable *float32)
+// Requires: AVX, SSE
+TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    f+8(FP), CX
+	MOVQ    d+16(FP), DX
+	MOVQ    ids+24(FP), BX
+	MOVQ    dy+32(FP), SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+
+row119:
+	MOVQ dTable+40(FP), R9
+	MOVQ DX, R8
+
+columns121:
+	CMPQ    R8, $0x00000020
+	JLT     fewer122
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+
+loop123:
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y4
+	VADDPS  Y0, Y4, Y4
+	VMOVUPS Y4, (R12)
+	VMOVUPS 32(R12), Y4
+	VADDPS  Y1, Y4, Y4
+	VMOVUPS Y4, 32(R12)
+	VMOVUPS 64(R12), Y4
+	VADDPS  Y2, Y4, Y4
+	VMOVUPS Y4, 64(R12)
+	VMOVUPS 96(R12), Y4
+	VADDPS  Y3, Y4, Y4
+	VMOVUPS Y4, 96(R12)
+	DECQ    R10
+	JNZ     loop123
+	ADDQ    $0x00000080, R9
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000020, R8
+	JMP     columns121
+
+fewer122:
+columns124:
+	CMPQ    R8, $0x00000008
+	JLT     fewer125
+	MOVQ    CX, R10
+	MOVQ    BX, R11
+	VMOVUPS (SI), Y0
+
+loop126:
+	MOVLQSX (R11), R12
+	IMULQ   DI, R12
+	ADDQ    R9, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Y1
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (R12)
+	DECQ    R10
+	JNZ     loop126
+	ADDQ    $0x00000020, R9
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000008, R8
+	JMP     columns124
+
+fewer125:
+	TESTQ      R8, R8
+	JZ         done120
+	LEAQ       lanes<>+0(SB), R10
+	MOVQ       R8, R11
+	NEGQ       R11
+	VMOVUPS    32(R10)(R11*4), Y0
+	MOVQ       CX, R10
+	MOVQ       BX, R11
+	VMASKMOVPS (SI), Y0, Y1
+
+loop127:
+	MOVLQSX    (R11), R12
+	IMULQ      DI, R12
+	ADDQ       R9, R12
+	ADDQ       $0x04, R11
+	VMASKMOVPS (R12), Y0, Y2
+	VADDPS     Y1, Y2, Y2
+	VMASKMOVPS Y2, Y0, (R12)
+	DECQ       R10
+	JNZ        loop127
+	SHLQ       $0x02, R8
+	ADDQ       R8, R9
+	ADDQ       R8, SI
+
+done120:
+	LEAQ    (BX)(CX*4), BX
+	DECQ    AX
+	JNZ     row119
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func avx2Adam(n int, w *float32, gradient *float32, m *float32, v *float32, step float32, scale float32, b1 float32, c1 float32, b2 float32, c2 float32, eps float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·avx2Adam(SB), NOSPLIT, $8-68
@@ -1826,12 +2835,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row57:
+row128:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail59
+	JZ    tail130
 
-loop58:
+loop129:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -1854,11 +2863,11 @@ loop58:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop58
+	JNZ         loop129
 
-tail59:
+tail130:
 	TESTQ       R8, R8
-	JZ          next60
+	JZ          next131
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -1881,9 +2890,9 @@ tail59:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next60:
+next131:
 	DECQ    DI
-	JNZ     row57
+	JNZ     row128
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -84,6 +84,62 @@ func avx512LSTMForward(rows int, h int, z *float32, bias *float32, cPrev *float3
 //go:noescape
 func avx512LSTMBackward(rows int, h int, z *float32, dy *float32, lddy int, dh *float32, cPrev *float32, tanhC *float32, dc *float32)
 
+// avx512Softmax writes each row's exp(x-max(x))/sum to p, its maximum to top and its sum to sum, for at least one
+// row and column.
+//
+//go:noescape
+func avx512Softmax(rows int, n int, x *float32, p *float32, top *float32, sum *float32)
+
+// avx512AddBiasReLU is Kernels.AddBiasReLU for at least one row and column.
+//
+//go:noescape
+func avx512AddBiasReLU(rows int, n int, y *float32, bias *float32)
+
+// avx512ReLUMask computes dz = dy where y > 0 or is NaN, else 0, for n > 0 values.
+//
+//go:noescape
+func avx512ReLUMask(n int, y *float32, dy *float32, dz *float32)
+
+// avx512ColumnSums adds the column sums of x to sum, for at least one row and column.
+//
+//go:noescape
+func avx512ColumnSums(rows int, n int, x *float32, sum *float32)
+
+// avx512ColumnDots adds the column sums of x to sum and of x*q to dot, for at least one row and column.
+//
+//go:noescape
+func avx512ColumnDots(rows int, n int, x *float32, q *float32, sum *float32, dot *float32)
+
+// avx512Affine is Kernels.Affine for at least one row and column.
+//
+//go:noescape
+func avx512Affine(rows int, n int, x *float32, a *float32, b *float32, y *float32)
+
+// avx512Affine2 is Kernels.Affine2 for at least one row and column.
+//
+//go:noescape
+func avx512Affine2(rows int, n int, x *float32, y *float32, a *float32, b *float32, c *float32, z *float32)
+
+// avx512Mul computes z = x*y for n > 0 values.
+//
+//go:noescape
+func avx512Mul(n int, x *float32, y *float32, z *float32)
+
+// avx512Add computes z = x+y for n > 0 values.
+//
+//go:noescape
+func avx512Add(n int, x *float32, y *float32, z *float32)
+
+// avx512Gather is Kernels.Gather for at least one row, id and column.
+//
+//go:noescape
+func avx512Gather(rows int, f int, d int, ids *int32, table *float32, y *float32)
+
+// avx512Scatter is Kernels.Scatter for at least one row, id and column.
+//
+//go:noescape
+func avx512Scatter(rows int, f int, d int, ids *int32, dy *float32, dTable *float32)
+
 // avx512Adam is Kernels.Adam for n > 0 values, with c1 = 1-b1 and c2 = 1-b2.
 //
 //go:noescape

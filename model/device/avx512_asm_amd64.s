@@ -3906,43 +3906,43 @@ next100:
 	VZEROUPPER
 	RET
 
-DATA low<>+0(SB)/4, $(-87.0)
+DATA low<>+0(SB)/4, $0xc2ae0000
 GLOBL low<>(SB), RODATA|NOPTR, $4
 
-DATA high<>+0(SB)/4, $(87.0)
+DATA high<>+0(SB)/4, $0x42ae0000
 GLOBL high<>(SB), RODATA|NOPTR, $4
 
-DATA log2e<>+0(SB)/4, $(1.442695)
+DATA log2e<>+0(SB)/4, $0x3fb8aa3b
 GLOBL log2e<>(SB), RODATA|NOPTR, $4
 
-DATA rounds<>+0(SB)/4, $(12582912.0)
+DATA rounds<>+0(SB)/4, $0x4b400000
 GLOBL rounds<>(SB), RODATA|NOPTR, $4
 
-DATA ln2hi<>+0(SB)/4, $(0.6933594)
+DATA ln2hi<>+0(SB)/4, $0x3f318000
 GLOBL ln2hi<>(SB), RODATA|NOPTR, $4
 
-DATA ln2lo<>+0(SB)/4, $(-0.00021219444)
+DATA ln2lo<>+0(SB)/4, $0xb95e8083
 GLOBL ln2lo<>(SB), RODATA|NOPTR, $4
 
-DATA c2<>+0(SB)/4, $(0.49999994)
+DATA c2<>+0(SB)/4, $0x3efffffe
 GLOBL c2<>(SB), RODATA|NOPTR, $4
 
-DATA c3<>+0(SB)/4, $(0.16666521)
+DATA c3<>+0(SB)/4, $0x3e2aaa49
 GLOBL c3<>(SB), RODATA|NOPTR, $4
 
-DATA c4<>+0(SB)/4, $(0.04166839)
+DATA c4<>+0(SB)/4, $0x3d2aac79
 GLOBL c4<>(SB), RODATA|NOPTR, $4
 
-DATA c5<>+0(SB)/4, $(0.008368745)
+DATA c5<>+0(SB)/4, $0x3c091d10
 GLOBL c5<>(SB), RODATA|NOPTR, $4
 
-DATA c6<>+0(SB)/4, $(0.001381454)
+DATA c6<>+0(SB)/4, $0x3ab511e8
 GLOBL c6<>(SB), RODATA|NOPTR, $4
 
-DATA one<>+0(SB)/4, $(1.0)
+DATA one<>+0(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $4
 
-DATA two<>+0(SB)/4, $(2.0)
+DATA two<>+0(SB)/4, $0x40000000
 GLOBL two<>(SB), RODATA|NOPTR, $4
 
 // func avx512LSTMBackward(rows int, h int, z *float32, dy *float32, lddy int, dh *float32, cPrev *float32, tanhC *float32, dc *float32)
@@ -4082,6 +4082,1031 @@ next104:
 	VZEROUPPER
 	RET
 
+// func avx512Softmax(rows int, n int, x *float32, p *float32, top *float32, sum *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Softmax(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	LDMXCSR      flush<>+0(SB)
+	VBROADCASTSS low<>+0(SB), Z0
+	VBROADCASTSS high<>+0(SB), Z1
+	VBROADCASTSS log2e<>+0(SB), Z1
+	VBROADCASTSS rounds<>+0(SB), Z3
+	VBROADCASTSS ln2hi<>+0(SB), Z4
+	VBROADCASTSS ln2lo<>+0(SB), Z5
+	VBROADCASTSS c2<>+0(SB), Z6
+	VBROADCASTSS c3<>+0(SB), Z7
+	VBROADCASTSS c4<>+0(SB), Z8
+	VBROADCASTSS c5<>+0(SB), Z9
+	VBROADCASTSS c6<>+0(SB), Z10
+	VBROADCASTSS one<>+0(SB), Z11
+	VBROADCASTSS lowest<>+0(SB), Z12
+	MOVQ         rows+0(FP), AX
+	MOVQ         n+8(FP), DX
+	MOVQ         x+16(FP), BX
+	MOVQ         p+24(FP), SI
+	MOVQ         top+32(FP), DI
+	MOVQ         sum+40(FP), R8
+	MOVQ         DX, R9
+	ANDQ         $0x0f, R9
+	MOVQ         R9, CX
+	MOVQ         $0x00000001, R10
+	SHLQ         CL, R10
+	DECQ         R10
+	KMOVW        R10, K1
+	MOVQ         DX, CX
+	SUBQ         R9, CX
+	SHLQ         $0x02, CX
+	SHLQ         $0x02, DX
+
+row105:
+	VMOVUPS Z12, Z13
+	XORQ    R10, R10
+
+loop106:
+	CMPQ    R10, CX
+	JGE     tail107
+	VMOVUPS (BX)(R10*1), Z14
+	VMAXPS  Z14, Z13, Z13
+	ADDQ    $0x40, R10
+	JMP     loop106
+
+tail107:
+	TESTQ     R9, R9
+	JZ        done108
+	VMOVUPS.Z (BX)(R10*1), K1, Z14
+	VMAXPS    Z14, Z13, K1, Z13
+
+done108:
+	VEXTRACTF64X4 $0x01, Z13, Y14
+	VMAXPS        Y14, Y13, Y13
+	VEXTRACTF128  $0x01, Y13, X14
+	VMAXPS        X14, X13, X13
+	VPERMILPS     $0x0e, X13, X14
+	VMAXPS        X14, X13, X13
+	VPERMILPS     $0x01, X13, X14
+	VMAXPS        X14, X13, X13
+	VMOVSS        X13, (DI)
+	VBROADCASTSS  X13, Z13
+	VPXORD        Z2, Z2, Z2
+	XORQ          R10, R10
+
+loop109:
+	CMPQ          R10, CX
+	JGE           tail110
+	VMOVUPS       (BX)(R10*1), Z14
+	VSUBPS        Z13, Z14, Z14
+	VCMPPS        $0x05, Z0, Z14, K2
+	VMAXPS        Z14, Z0, Z14
+	VMOVUPS       Z3, Z15
+	VFMADD231PS   Z1, Z14, Z15
+	VSUBPS        Z3, Z15, Z16
+	VFNMADD231PS  Z4, Z16, Z14
+	VFNMADD231PS  Z5, Z16, Z14
+	VPSLLD        $0x17, Z15, Z15
+	VPADDD        Z11, Z15, Z15
+	VMOVUPS       Z10, Z17
+	VFMADD213PS   Z9, Z14, Z17
+	VFMADD213PS   Z8, Z14, Z17
+	VFMADD213PS   Z7, Z14, Z17
+	VFMADD213PS   Z6, Z14, Z17
+	VMULPS        Z14, Z14, Z16
+	VFMADD213PS   Z14, Z16, Z17
+	VFMADD213PS.Z Z15, Z15, K2, Z17
+	VMOVUPS       Z17, (SI)(R10*1)
+	VADDPS        Z17, Z2, Z2
+	ADDQ          $0x40, R10
+	JMP           loop109
+
+tail110:
+	TESTQ         R9, R9
+	JZ            done111
+	VMOVUPS.Z     (BX)(R10*1), K1, Z14
+	VSUBPS        Z13, Z14, Z14
+	VCMPPS        $0x05, Z0, Z14, K2
+	VMAXPS        Z14, Z0, Z14
+	VMOVUPS       Z3, Z13
+	VFMADD231PS   Z1, Z14, Z13
+	VSUBPS        Z3, Z13, Z15
+	VFNMADD231PS  Z4, Z15, Z14
+	VFNMADD231PS  Z5, Z15, Z14
+	VPSLLD        $0x17, Z13, Z13
+	VPADDD        Z11, Z13, Z13
+	VMOVUPS       Z10, Z16
+	VFMADD213PS   Z9, Z14, Z16
+	VFMADD213PS   Z8, Z14, Z16
+	VFMADD213PS   Z7, Z14, Z16
+	VFMADD213PS   Z6, Z14, Z16
+	VMULPS        Z14, Z14, Z15
+	VFMADD213PS   Z14, Z15, Z16
+	VFMADD213PS.Z Z13, Z13, K2, Z16
+	VMOVUPS       Z16, K1, (SI)(R10*1)
+	VADDPS        Z16, Z2, K1, Z2
+
+done111:
+	VEXTRACTF64X4 $0x01, Z2, Y13
+	VADDPS        Y13, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X13
+	VADDPS        X13, X2, X2
+	VPERMILPS     $0x0e, X2, X13
+	VADDPS        X13, X2, X2
+	VPERMILPS     $0x01, X2, X13
+	VADDPS        X13, X2, X2
+	VMOVSS        X2, (R8)
+	VBROADCASTSS  X2, Z2
+	VDIVPS        Z2, Z11, Z13
+	XORQ          R10, R10
+
+loop112:
+	CMPQ    R10, CX
+	JGE     tail113
+	VMOVUPS (SI)(R10*1), Z14
+	VMULPS  Z13, Z14, Z14
+	VMOVUPS Z14, (SI)(R10*1)
+	ADDQ    $0x40, R10
+	JMP     loop112
+
+tail113:
+	TESTQ     R9, R9
+	JZ        done114
+	VMOVUPS.Z (SI)(R10*1), K1, Z14
+	VMULPS    Z13, Z14, Z14
+	VMOVUPS   Z14, K1, (SI)(R10*1)
+
+done114:
+	ADDQ    DX, BX
+	ADDQ    DX, SI
+	ADDQ    $0x04, DI
+	ADDQ    $0x04, R8
+	DECQ    AX
+	JNZ     row105
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+DATA lowest<>+0(SB)/4, $0xff800000
+GLOBL lowest<>(SB), RODATA|NOPTR, $4
+
+// func avx512AddBiasReLU(rows int, n int, y *float32, bias *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512AddBiasReLU(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    y+16(FP), BX
+	MOVQ    bias+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	MOVQ    DX, DI
+	NEGQ    DI
+	SHLQ    $0x02, DI
+	MOVQ    DX, R8
+	ANDQ    $0x0f, R8
+	MOVQ    R8, CX
+	MOVQ    $0x00000001, R9
+	SHLQ    CL, R9
+	DECQ    R9
+	KMOVW   R9, K1
+	SHLQ    $0x02, R8
+	MOVQ    DX, CX
+	SHRQ    $0x04, CX
+
+row115:
+	MOVQ  CX, DX
+	TESTQ DX, DX
+	JZ    tail117
+
+loop116:
+	VMOVUPS (BX), Z1
+	VMOVUPS (SI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMAXPS  Z1, Z0, Z1
+	VMOVUPS Z1, (BX)
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	DECQ    DX
+	JNZ     loop116
+
+tail117:
+	TESTQ     R8, R8
+	JZ        next118
+	VMOVUPS.Z (BX), K1, Z1
+	VMOVUPS.Z (SI), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VMAXPS    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (BX)
+	ADDQ      R8, BX
+	ADDQ      R8, SI
+
+next118:
+	ADDQ    DI, SI
+	DECQ    AX
+	JNZ     row115
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512ReLUMask(n int, y *float32, dy *float32, dz *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512ReLUMask(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    y+8(FP), DX
+	MOVQ    dy+16(FP), BX
+	MOVQ    dz+24(FP), SI
+	VPXORD  Z0, Z0, Z0
+	MOVQ    $0x00000001, DI
+	MOVQ    AX, R8
+	ANDQ    $0x0f, R8
+	MOVQ    R8, CX
+	MOVQ    $0x00000001, R9
+	SHLQ    CL, R9
+	DECQ    R9
+	KMOVW   R9, K1
+	SHLQ    $0x02, R8
+	SHRQ    $0x04, AX
+
+row119:
+	MOVQ  AX, CX
+	TESTQ CX, CX
+	JZ    tail121
+
+loop120:
+	VMOVUPS   (DX), Z1
+	VMOVUPS   (BX), Z2
+	VCMPPS    $0x06, Z0, Z1, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, (SI)
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	DECQ      CX
+	JNZ       loop120
+
+tail121:
+	TESTQ     R8, R8
+	JZ        next122
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (BX), K1, Z2
+	VCMPPS    $0x06, Z0, Z1, K2
+	VMOVAPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, K1, (SI)
+	ADDQ      R8, DX
+	ADDQ      R8, BX
+	ADDQ      R8, SI
+
+next122:
+	DECQ    DI
+	JNZ     row119
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512ColumnSums(rows int, n int, x *float32, sum *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512ColumnSums(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    sum+24(FP), SI
+	MOVQ    DX, DI
+	SHLQ    $0x02, DI
+
+columns124:
+	CMPQ   DX, $0x00000040
+	JLT    fewer125
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   AX, CX
+	MOVQ   BX, R8
+
+loop126:
+	VMOVUPS (R8), Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS 64(R8), Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS 128(R8), Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS 192(R8), Z4
+	VADDPS  Z4, Z3, Z3
+	ADDQ    DI, R8
+	DECQ    CX
+	JNZ     loop126
+	VMOVUPS (SI), Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (SI)
+	VMOVUPS 64(SI), Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS 128(SI), Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS 192(SI), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $0x00000100, BX
+	ADDQ    $0x00000100, SI
+	SUBQ    $0x00000040, DX
+	JMP     columns124
+
+fewer125:
+columns127:
+	CMPQ   DX, $0x00000010
+	JLT    fewer128
+	VPXORD Z5, Z5, Z5
+	MOVQ   AX, CX
+	MOVQ   BX, R8
+
+loop129:
+	VMOVUPS (R8), Z0
+	VADDPS  Z0, Z5, Z5
+	ADDQ    DI, R8
+	DECQ    CX
+	JNZ     loop129
+	VMOVUPS (SI), Z0
+	VADDPS  Z0, Z5, Z5
+	VMOVUPS Z5, (SI)
+	ADDQ    $0x00000040, BX
+	ADDQ    $0x00000040, SI
+	SUBQ    $0x00000010, DX
+	JMP     columns127
+
+fewer128:
+	TESTQ  DX, DX
+	JZ     done123
+	MOVQ   DX, CX
+	MOVQ   $0x00000001, R8
+	SHLQ   CL, R8
+	DECQ   R8
+	KMOVW  R8, K1
+	VPXORD Z6, Z6, Z6
+	MOVQ   BX, CX
+
+loop130:
+	VMOVUPS.Z (CX), K1, Z0
+	VADDPS    Z0, Z6, Z6
+	ADDQ      DI, CX
+	DECQ      AX
+	JNZ       loop130
+	VMOVUPS.Z (SI), K1, Z0
+	VADDPS    Z0, Z6, Z6
+	VMOVUPS   Z6, K1, (SI)
+	SHLQ      $0x02, DX
+	ADDQ      DX, BX
+	ADDQ      DX, SI
+
+done123:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512ColumnDots(rows int, n int, x *float32, q *float32, sum *float32, dot *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512ColumnDots(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    sum+32(FP), SI
+	MOVQ    q+24(FP), DI
+	MOVQ    dot+40(FP), R8
+	MOVQ    DX, R9
+	SHLQ    $0x02, R9
+
+columns132:
+	CMPQ   DX, $0x00000040
+	JLT    fewer133
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   AX, CX
+	MOVQ   BX, R10
+	MOVQ   DI, R11
+
+loop134:
+	VMOVUPS     (R10), Z8
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     (R11), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS     64(R10), Z8
+	VADDPS      Z8, Z2, Z2
+	VMOVUPS     64(R11), Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS     128(R10), Z8
+	VADDPS      Z8, Z4, Z4
+	VMOVUPS     128(R11), Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     192(R10), Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVUPS     192(R11), Z9
+	VFMADD231PS Z9, Z8, Z7
+	ADDQ        R9, R10
+	ADDQ        R9, R11
+	DECQ        CX
+	JNZ         loop134
+	VMOVUPS     (SI), Z8
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     Z0, (SI)
+	VMOVUPS     (R8), Z8
+	VADDPS      Z8, Z1, Z1
+	VMOVUPS     Z1, (R8)
+	VMOVUPS     64(SI), Z8
+	VADDPS      Z8, Z2, Z2
+	VMOVUPS     Z2, 64(SI)
+	VMOVUPS     64(R8), Z8
+	VADDPS      Z8, Z3, Z3
+	VMOVUPS     Z3, 64(R8)
+	VMOVUPS     128(SI), Z8
+	VADDPS      Z8, Z4, Z4
+	VMOVUPS     Z4, 128(SI)
+	VMOVUPS     128(R8), Z8
+	VADDPS      Z8, Z5, Z5
+	VMOVUPS     Z5, 128(R8)
+	VMOVUPS     192(SI), Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVUPS     Z6, 192(SI)
+	VMOVUPS     192(R8), Z8
+	VADDPS      Z8, Z7, Z7
+	VMOVUPS     Z7, 192(R8)
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	ADDQ        $0x00000100, R8
+	SUBQ        $0x00000040, DX
+	JMP         columns132
+
+fewer133:
+columns135:
+	CMPQ   DX, $0x00000010
+	JLT    fewer136
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   AX, CX
+	MOVQ   BX, R10
+	MOVQ   DI, R11
+
+loop137:
+	VMOVUPS     (R10), Z0
+	VADDPS      Z0, Z10, Z10
+	VMOVUPS     (R11), Z1
+	VFMADD231PS Z1, Z0, Z11
+	ADDQ        R9, R10
+	ADDQ        R9, R11
+	DECQ        CX
+	JNZ         loop137
+	VMOVUPS     (SI), Z0
+	VADDPS      Z0, Z10, Z10
+	VMOVUPS     Z10, (SI)
+	VMOVUPS     (R8), Z0
+	VADDPS      Z0, Z11, Z11
+	VMOVUPS     Z11, (R8)
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x00000010, DX
+	JMP         columns135
+
+fewer136:
+	TESTQ  DX, DX
+	JZ     done131
+	MOVQ   DX, CX
+	MOVQ   $0x00000001, R10
+	SHLQ   CL, R10
+	DECQ   R10
+	KMOVW  R10, K1
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	MOVQ   BX, CX
+	MOVQ   DI, R10
+
+loop138:
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z0, Z12, Z12
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z13
+	ADDQ        R9, CX
+	ADDQ        R9, R10
+	DECQ        AX
+	JNZ         loop138
+	VMOVUPS.Z   (SI), K1, Z0
+	VADDPS      Z0, Z12, Z12
+	VMOVUPS     Z12, K1, (SI)
+	VMOVUPS.Z   (R8), K1, Z0
+	VADDPS      Z0, Z13, Z13
+	VMOVUPS     Z13, K1, (R8)
+	SHLQ        $0x02, DX
+	ADDQ        DX, BX
+	ADDQ        DX, SI
+	ADDQ        DX, DI
+	ADDQ        DX, R8
+
+done131:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Affine(rows int, n int, x *float32, a *float32, b *float32, y *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Affine(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    a+24(FP), SI
+	MOVQ    b+32(FP), DI
+	MOVQ    y+40(FP), R8
+	MOVQ    DX, R9
+	NEGQ    R9
+	SHLQ    $0x02, R9
+	MOVQ    DX, R10
+	ANDQ    $0x0f, R10
+	MOVQ    R10, CX
+	MOVQ    $0x00000001, R11
+	SHLQ    CL, R11
+	DECQ    R11
+	KMOVW   R11, K1
+	SHLQ    $0x02, R10
+	MOVQ    DX, CX
+	SHRQ    $0x04, CX
+
+row139:
+	MOVQ  CX, DX
+	TESTQ DX, DX
+	JZ    tail141
+
+loop140:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     (DI), Z1
+	VMOVUPS     (SI), Z2
+	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS     Z0, (R8)
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	DECQ        DX
+	JNZ         loop140
+
+tail141:
+	TESTQ       R10, R10
+	JZ          next142
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VMOVUPS.Z   (SI), K1, Z2
+	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS     Z0, K1, (R8)
+	ADDQ        R10, BX
+	ADDQ        R10, SI
+	ADDQ        R10, DI
+	ADDQ        R10, R8
+
+next142:
+	ADDQ    R9, SI
+	ADDQ    R9, DI
+	DECQ    AX
+	JNZ     row139
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Affine2(rows int, n int, x *float32, y *float32, a *float32, b *float32, c *float32, z *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Affine2(SB), NOSPLIT, $8-64
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    y+24(FP), SI
+	MOVQ    a+32(FP), DI
+	MOVQ    b+40(FP), R8
+	MOVQ    c+48(FP), R9
+	MOVQ    z+56(FP), R10
+	MOVQ    DX, R11
+	NEGQ    R11
+	SHLQ    $0x02, R11
+	MOVQ    DX, R12
+	ANDQ    $0x0f, R12
+	MOVQ    R12, CX
+	MOVQ    $0x00000001, R13
+	SHLQ    CL, R13
+	DECQ    R13
+	KMOVW   R13, K1
+	SHLQ    $0x02, R12
+	MOVQ    DX, CX
+	SHRQ    $0x04, CX
+
+row143:
+	MOVQ  CX, DX
+	TESTQ DX, DX
+	JZ    tail145
+
+loop144:
+	VMOVUPS     (SI), Z0
+	VMOVUPS     (R9), Z1
+	VMOVUPS     (R8), Z2
+	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS     (DI), Z1
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, (R10)
+	ADDQ        $0x40, BX
+	ADDQ        $0x40, SI
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
+	DECQ        DX
+	JNZ         loop144
+
+tail145:
+	TESTQ       R12, R12
+	JZ          next146
+	VMOVUPS.Z   (SI), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VMOVUPS.Z   (R8), K1, Z2
+	VFMADD213PS Z1, Z2, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+	VMOVUPS     Z0, K1, (R10)
+	ADDQ        R12, BX
+	ADDQ        R12, SI
+	ADDQ        R12, DI
+	ADDQ        R12, R8
+	ADDQ        R12, R9
+	ADDQ        R12, R10
+
+next146:
+	ADDQ    R11, DI
+	ADDQ    R11, R8
+	ADDQ    R11, R9
+	DECQ    AX
+	JNZ     row143
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Mul(n int, x *float32, y *float32, z *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Mul(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), DX
+	MOVQ    y+16(FP), BX
+	MOVQ    z+24(FP), SI
+	MOVQ    $0x00000001, DI
+	MOVQ    AX, R8
+	ANDQ    $0x0f, R8
+	MOVQ    R8, CX
+	MOVQ    $0x00000001, R9
+	SHLQ    CL, R9
+	DECQ    R9
+	KMOVW   R9, K1
+	SHLQ    $0x02, R8
+	SHRQ    $0x04, AX
+
+row147:
+	MOVQ  AX, CX
+	TESTQ CX, CX
+	JZ    tail149
+
+loop148:
+	VMOVUPS (DX), Z0
+	VMOVUPS (BX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	DECQ    CX
+	JNZ     loop148
+
+tail149:
+	TESTQ     R8, R8
+	JZ        next150
+	VMOVUPS.Z (DX), K1, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (SI)
+	ADDQ      R8, DX
+	ADDQ      R8, BX
+	ADDQ      R8, SI
+
+next150:
+	DECQ    DI
+	JNZ     row147
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Add(n int, x *float32, y *float32, z *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Add(SB), NOSPLIT, $8-32
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	MOVQ    x+8(FP), DX
+	MOVQ    y+16(FP), BX
+	MOVQ    z+24(FP), SI
+	MOVQ    $0x00000001, DI
+	MOVQ    AX, R8
+	ANDQ    $0x0f, R8
+	MOVQ    R8, CX
+	MOVQ    $0x00000001, R9
+	SHLQ    CL, R9
+	DECQ    R9
+	KMOVW   R9, K1
+	SHLQ    $0x02, R8
+	SHRQ    $0x04, AX
+
+row151:
+	MOVQ  AX, CX
+	TESTQ CX, CX
+	JZ    tail153
+
+loop152:
+	VMOVUPS (DX), Z0
+	VMOVUPS (BX), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	ADDQ    $0x40, SI
+	DECQ    CX
+	JNZ     loop152
+
+tail153:
+	TESTQ     R8, R8
+	JZ        next154
+	VMOVUPS.Z (DX), K1, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (SI)
+	ADDQ      R8, DX
+	ADDQ      R8, BX
+	ADDQ      R8, SI
+
+next154:
+	DECQ    DI
+	JNZ     row151
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Gather(rows int, f int, d int, ids *int32, table *float32, y *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Gather(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    f+8(FP), DX
+	MOVQ    d+16(FP), BX
+	MOVQ    ids+24(FP), SI
+	MOVQ    y+40(FP), DI
+	MOVQ    BX, R8
+	SHLQ    $0x02, R8
+
+row155:
+	MOVQ table+32(FP), R10
+	MOVQ BX, R9
+
+columns157:
+	CMPQ    R9, $0x00000040
+	JLT     fewer158
+	MOVQ    DX, CX
+	MOVQ    SI, R11
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	DECQ    CX
+	JZ      done160
+
+loop159:
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS 64(R12), Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS 128(R12), Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS 192(R12), Z4
+	VADDPS  Z4, Z3, Z3
+	DECQ    CX
+	JNZ     loop159
+
+done160:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $0x00000100, R10
+	ADDQ    $0x00000100, DI
+	SUBQ    $0x00000040, R9
+	JMP     columns157
+
+fewer158:
+columns161:
+	CMPQ    R9, $0x00000010
+	JLT     fewer162
+	MOVQ    DX, CX
+	MOVQ    SI, R11
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z0
+	DECQ    CX
+	JZ      done164
+
+loop163:
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z1
+	VADDPS  Z1, Z0, Z0
+	DECQ    CX
+	JNZ     loop163
+
+done164:
+	VMOVUPS Z0, (DI)
+	ADDQ    $0x00000040, R10
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000010, R9
+	JMP     columns161
+
+fewer162:
+	TESTQ     R9, R9
+	JZ        done156
+	MOVQ      R9, CX
+	MOVQ      $0x00000001, R11
+	SHLQ      CL, R11
+	DECQ      R11
+	KMOVW     R11, K1
+	MOVQ      DX, CX
+	MOVQ      SI, R11
+	MOVLQSX   (R11), R12
+	IMULQ     R8, R12
+	ADDQ      R10, R12
+	ADDQ      $0x04, R11
+	VMOVUPS.Z (R12), K1, Z0
+	DECQ      CX
+	JZ        done166
+
+loop165:
+	MOVLQSX   (R11), R12
+	IMULQ     R8, R12
+	ADDQ      R10, R12
+	ADDQ      $0x04, R11
+	VMOVUPS.Z (R12), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	DECQ      CX
+	JNZ       loop165
+
+done166:
+	VMOVUPS Z0, K1, (DI)
+	SHLQ    $0x02, R9
+	ADDQ    R9, R10
+	ADDQ    R9, DI
+
+done156:
+	LEAQ    (SI)(DX*4), SI
+	DECQ    AX
+	JNZ     row155
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
+// func avx512Scatter(rows int, f int, d int, ids *int32, dy *float32, dTable *float32)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Scatter(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    rows+0(FP), AX
+	MOVQ    f+8(FP), DX
+	MOVQ    d+16(FP), BX
+	MOVQ    ids+24(FP), SI
+	MOVQ    dy+32(FP), DI
+	MOVQ    BX, R8
+	SHLQ    $0x02, R8
+
+row167:
+	MOVQ dTable+40(FP), R10
+	MOVQ BX, R9
+
+columns169:
+	CMPQ    R9, $0x00000040
+	JLT     fewer170
+	MOVQ    DX, CX
+	MOVQ    SI, R11
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+
+loop171:
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z4
+	VADDPS  Z0, Z4, Z4
+	VMOVUPS Z4, (R12)
+	VMOVUPS 64(R12), Z4
+	VADDPS  Z1, Z4, Z4
+	VMOVUPS Z4, 64(R12)
+	VMOVUPS 128(R12), Z4
+	VADDPS  Z2, Z4, Z4
+	VMOVUPS Z4, 128(R12)
+	VMOVUPS 192(R12), Z4
+	VADDPS  Z3, Z4, Z4
+	VMOVUPS Z4, 192(R12)
+	DECQ    CX
+	JNZ     loop171
+	ADDQ    $0x00000100, R10
+	ADDQ    $0x00000100, DI
+	SUBQ    $0x00000040, R9
+	JMP     columns169
+
+fewer170:
+columns172:
+	CMPQ    R9, $0x00000010
+	JLT     fewer173
+	MOVQ    DX, CX
+	MOVQ    SI, R11
+	VMOVUPS (DI), Z0
+
+loop174:
+	MOVLQSX (R11), R12
+	IMULQ   R8, R12
+	ADDQ    R10, R12
+	ADDQ    $0x04, R11
+	VMOVUPS (R12), Z1
+	VADDPS  Z0, Z1, Z1
+	VMOVUPS Z1, (R12)
+	DECQ    CX
+	JNZ     loop174
+	ADDQ    $0x00000040, R10
+	ADDQ    $0x00000040, DI
+	SUBQ    $0x00000010, R9
+	JMP     columns172
+
+fewer173:
+	TESTQ     R9, R9
+	JZ        done168
+	MOVQ      R9, CX
+	MOVQ      $0x00000001, R11
+	SHLQ      CL, R11
+	DECQ      R11
+	KMOVW     R11, K1
+	MOVQ      DX, CX
+	MOVQ      SI, R11
+	VMOVUPS.Z (DI), K1, Z0
+
+loop175:
+	MOVLQSX   (R11), R12
+	IMULQ     R8, R12
+	ADDQ      R10, R12
+	ADDQ      $0x04, R11
+	VMOVUPS.Z (R12), K1, Z1
+	VADDPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (R12)
+	DECQ      CX
+	JNZ       loop175
+	SHLQ      $0x02, R9
+	ADDQ      R9, R10
+	ADDQ      R9, DI
+
+done168:
+	LEAQ    (SI)(DX*4), SI
+	DECQ    AX
+	JNZ     row167
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func avx512Adam(n int, w *float32, gradient *float32, m *float32, v *float32, step float32, scale float32, b1 float32, c1 float32, b2 float32, c2 float32, eps float32)
 // Requires: AVX, AVX512F, SSE
 TEXT ·avx512Adam(SB), NOSPLIT, $8-68
@@ -4110,12 +5135,12 @@ TEXT ·avx512Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R9
 	SHRQ         $0x04, AX
 
-row105:
+row176:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail107
+	JZ    tail178
 
-loop106:
+loop177:
 	VMOVUPS     (BX), Z7
 	VMOVUPS     (SI), Z8
 	VMOVUPS     (DI), Z9
@@ -4138,11 +5163,11 @@ loop106:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, DI
 	DECQ        CX
-	JNZ         loop106
+	JNZ         loop177
 
-tail107:
+tail178:
 	TESTQ       R9, R9
-	JZ          next108
+	JZ          next179
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (SI), K1, Z8
 	VMOVUPS.Z   (DI), K1, Z9
@@ -4165,9 +5190,9 @@ tail107:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next108:
+next179:
 	DECQ    R8
-	JNZ     row105
+	JNZ     row176
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

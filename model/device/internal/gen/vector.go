@@ -138,7 +138,7 @@ func (g *generator) use(names ...string) {
 				n = g.lanes
 			}
 			for range n {
-				g.AppendDatum(operand.F32(floats[name]))
+				g.AppendDatum(operand.U32(math.Float32bits(floats[name])))
 			}
 			g.globals[name] = m
 		}
