@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"golang.org/x/perf/benchmath"
 	"gonum.org/v1/gonum/stat"
@@ -23,7 +24,8 @@ const (
 // (lowest value, first of equals) named in the note. Records that already speak of all folds are
 // left out. higherIsWorse names metrics for which the worst fold has the highest value (times).
 //
-// The interval is [CorrectedT] with the test part taken as 1/(k-1) of the training part.
+// The interval is [CorrectedT] with the test part taken as 1/(k-1) of the training part, cut at the
+// bounds of the metric where it has some (accuracy, F1, precision and recall 0 to 1, kappa -1 to 1).
 func MergeFolds(records []Record, higherIsWorse ...string) []Record {
 	single := slices.DeleteFunc(slices.Clone(records), func(r Record) bool { return r.Fold < 0 })
 	var merged []Record
@@ -47,11 +49,25 @@ func MergeFolds(records []Record, higherIsWorse ...string) []Record {
 		if k < 2 {
 			r.Note = fmt.Sprintf("fold %d only: no interval", worst.Fold)
 		} else {
+			least, most := bounds(r.Metric)
+			r.Low, r.High = max(r.Low, least), min(r.High, most)
 			r.Note = fmt.Sprintf("mean of %d folds, worst fold %d: %.4g; 95 %% corrected resampled t over folds", k, worst.Fold, worst.Value)
 		}
 		merged = append(merged, r)
 	}
 	return merged
+}
+
+// bounds returns the range of a metric, infinite for one that this package does not know.
+func bounds(metric string) (least, most float64) {
+	switch {
+	case strings.HasPrefix(metric, Kappa):
+		return -1, 1
+	case strings.HasPrefix(metric, Accuracy), strings.HasPrefix(metric, F1Macro), strings.HasPrefix(metric, PrecisionMacro),
+		metric == RecallMacro, strings.HasPrefix(metric, Predicted):
+		return 0, 1
+	}
+	return math.Inf(-1), math.Inf(1)
 }
 
 // CorrectedT returns the mean of the values of k trainings whose training parts overlap, with the

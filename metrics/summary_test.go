@@ -60,6 +60,29 @@ func TestMergeFolds(t *testing.T) {
 	}
 }
 
+// The intervals of two values far apart pass every bound.
+func TestMergeFoldsBounds(t *testing.T) {
+	for _, c := range []struct {
+		metric    string
+		low, high float64
+	}{
+		{Accuracy, 0, 1},
+		{AccuracyCandidates, 0, 1},
+		{F1MacroUnion, 0, 1},
+		{PrecisionMacro, 0, 1},
+		{RecallMacro, 0, 1},
+		{Predicted + "16", 0, 1},
+		{Kappa, -1, 1},
+		{KappaVerb, -1, 1},
+		{"seconds", -10.503896, 11.503896}, // .5 ± 12.7062 * sqrt((1/2 + 1) / 2)
+	} {
+		got := MergeFolds([]Record{{Metric: c.metric, Fold: 0, Value: 0}, {Metric: c.metric, Fold: 1, Value: 1}})
+		if len(got) != 1 || !cmp.Equal([]float64{got[0].Low, got[0].High}, []float64{c.low, c.high}, cmpopts.EquateApprox(0, 1e-6)) {
+			t.Errorf("%s: %v, want one record with %v to %v", c.metric, got, c.low, c.high)
+		}
+	}
+}
+
 func TestOverTrainings(t *testing.T) {
 	trainings := func(values ...float64) []Record {
 		var records []Record
