@@ -9,7 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
@@ -295,7 +294,6 @@ func (a *app) labelEvents(out *bufio.Writer, s *label.Space, r *audit.Reader) er
 	if a.output == "text" {
 		fmt.Fprintln(out, "RECEIVED\tLABEL\tNAME\tUSER\tRULE\tPLACE")
 	}
-	problems := 0
 	for {
 		record, err := r.Next()
 		if err == io.EOF {
@@ -305,10 +303,7 @@ func (a *app) labelEvents(out *bufio.Writer, s *label.Space, r *audit.Reader) er
 			return err
 		}
 		if record.Problem != nil {
-			problems++
-			if !a.quiet {
-				fmt.Fprintln(a.stderr, "k8ntext:", record.Problem)
-			}
+			a.remark(record.Problem.Error())
 			continue
 		}
 		e := record.Event
@@ -331,23 +326,14 @@ func (a *app) labelEvents(out *bufio.Writer, s *label.Space, r *audit.Reader) er
 			continue
 		}
 		if _, err := fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%s:%d\n",
-			v.Received.UTC().Format(time.RFC3339Nano), v.Label, v.Name, onOneLine(v.User), v.Rule, onOneLine(v.File), v.Line); err != nil {
+			v.Received.UTC().Format(time.RFC3339Nano), v.Label, v.Name, printable(v.User), v.Rule, printable(v.File), v.Line); err != nil {
 			return err
 		}
 	}
-	if problems > 0 {
-		fmt.Fprintf(a.stderr, "k8ntext: %d problems in the input\n", problems)
-	}
-	if r.Summary().Events == 0 {
-		return errors.New("no audit event in the input")
+	summary := r.Summary()
+	a.reportSkipped(summary)
+	if summary.Events == 0 {
+		return errors.New("no audit event in the input: k8ntext reads audit.k8s.io JSON, as kube-apiserver --audit-log-path writes it")
 	}
 	return nil
-}
-
-// onOneLine quotes text of a log that could do harm to a terminal or to the columns.
-func onOneLine(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
 }

@@ -39,8 +39,8 @@ func (s *Space) Rule(e *audit.Event) (Label, string) {
 
 // RuleInfo describes a control-plane rule.
 type RuleInfo struct {
-	Name   string
-	Reason string // why the event is the component's own business
+	Name   string `json:"name"`
+	Reason string `json:"reason"` // why the event is the component's own business
 }
 
 // Rules lists the rules in the order in which they are tried.
