@@ -38,6 +38,11 @@ func avx2Gemm5(blocks int, k int, a *float32, rs int, cs int, b *float32, c *flo
 //go:noescape
 func avx2Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
 
+// avx2Peak does n x 12 x 8 multiply-adds in registers.
+//
+//go:noescape
+func avx2Peak(n int)
+
 // avx2LSTMForward is Kernels.LSTMForward for at least one row and column.
 //
 //go:noescape

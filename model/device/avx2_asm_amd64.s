@@ -1193,6 +1193,45 @@ next45:
 	VZEROUPPER
 	RET
 
+// func avx2Peak(n int)
+// Requires: AVX, FMA3, SSE
+TEXT ·avx2Peak(SB), NOSPLIT, $8-8
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	VXORPS  Y12, Y12, Y12
+
+loop49:
+	VFMADD231PS Y12, Y12, Y0
+	VFMADD231PS Y12, Y12, Y1
+	VFMADD231PS Y12, Y12, Y2
+	VFMADD231PS Y12, Y12, Y3
+	VFMADD231PS Y12, Y12, Y4
+	VFMADD231PS Y12, Y12, Y5
+	VFMADD231PS Y12, Y12, Y6
+	VFMADD231PS Y12, Y12, Y7
+	VFMADD231PS Y12, Y12, Y8
+	VFMADD231PS Y12, Y12, Y9
+	VFMADD231PS Y12, Y12, Y10
+	VFMADD231PS Y12, Y12, Y11
+	DECQ        AX
+	JNZ         loop49
+	LDMXCSR     (SP)
+	VZEROUPPER
+	RET
+
 // func avx2LSTMForward(rows int, h int, z *float32, bias *float32, cPrev *float32, c *float32, tanhC *float32, y *float32, ldy int)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
@@ -1224,12 +1263,12 @@ TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R14
 	SHRQ    $0x03, CX
 
-row49:
+row50:
 	MOVQ  CX, R15
 	TESTQ R15, R15
-	JZ    tail51
+	JZ    tail52
 
-loop50:
+loop51:
 	VMOVUPS      (R8)(DX*1), Y1
 	VMOVUPS      (R9)(DX*1), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1372,11 +1411,11 @@ loop50:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R13
 	DECQ         R15
-	JNZ          loop50
+	JNZ          loop51
 
-tail51:
+tail52:
 	TESTQ        R14, R14
-	JZ           next52
+	JZ           next53
 	VMASKMOVPS   (R8)(DX*1), Y0, Y1
 	VMASKMOVPS   (R9)(DX*1), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1519,12 +1558,12 @@ tail51:
 	ADDQ         R14, R12
 	ADDQ         R14, R13
 
-next52:
+next53:
 	ADDQ    BX, R8
 	ADDQ    SI, R9
 	ADDQ    DI, R13
 	DECQ    AX
-	JNZ     row49
+	JNZ     row50
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1687,12 +1726,12 @@ TEXT ·avx2LSTMBackward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R13
 	SHRQ    $0x03, CX
 
-row53:
+row54:
 	MOVQ  CX, R14
 	TESTQ R14, R14
-	JZ    tail55
+	JZ    tail56
 
-loop54:
+loop55:
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1739,11 +1778,11 @@ loop54:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R10
 	DECQ         R14
-	JNZ          loop54
+	JNZ          loop55
 
-tail55:
+tail56:
 	TESTQ        R13, R13
-	JZ           next56
+	JZ           next57
 	VMASKMOVPS   (R8), Y0, Y1
 	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1790,11 +1829,11 @@ tail55:
 	ADDQ         R13, R12
 	ADDQ         R13, R10
 
-next56:
+next57:
 	ADDQ    BX, DI
 	ADDQ    SI, R8
 	DECQ    AX
-	JNZ     row53
+	JNZ     row54
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1821,27 +1860,27 @@ TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R8
 	SHLQ    $0x02, CX
 
-row57:
+row58:
 	VMOVUPS lowest<>+0(SB), Y1
 	XORQ    R10, R10
 
-loop58:
+loop59:
 	CMPQ    R10, R8
-	JGE     tail59
+	JGE     tail60
 	VMOVUPS (DX)(R10*1), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x20, R10
-	JMP     loop58
+	JMP     loop59
 
-tail59:
+tail60:
 	TESTQ      R9, R9
-	JZ         done60
+	JZ         done61
 	VMASKMOVPS (DX)(R10*1), Y0, Y2
 	VMOVUPS    lowest<>+0(SB), Y3
 	VBLENDVPS  Y0, Y2, Y3, Y2
 	VMAXPS     Y2, Y1, Y1
 
-done60:
+done61:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0x0e, X1, X2
@@ -1853,9 +1892,9 @@ done60:
 	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 
-loop61:
+loop62:
 	CMPQ         R10, R8
-	JGE          tail62
+	JGE          tail63
 	VMOVUPS      (DX)(R10*1), Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
@@ -1880,11 +1919,11 @@ loop61:
 	VMOVUPS      Y7, (BX)(R10*1)
 	VADDPS       Y7, Y2, Y2
 	ADDQ         $0x20, R10
-	JMP          loop61
+	JMP          loop62
 
-tail62:
+tail63:
 	TESTQ        R9, R9
-	JZ           done63
+	JZ           done64
 	VMASKMOVPS   (DX)(R10*1), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
@@ -1910,7 +1949,7 @@ tail62:
 	VANDPS       Y0, Y6, Y6
 	VADDPS       Y6, Y2, Y2
 
-done63:
+done64:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X2
 	VPERMILPS    $0x0e, X2, X1
@@ -1923,29 +1962,29 @@ done63:
 	VDIVPS       Y2, Y1, Y1
 	XORQ         R10, R10
 
-loop64:
+loop65:
 	CMPQ    R10, R8
-	JGE     tail65
+	JGE     tail66
 	VMOVUPS (BX)(R10*1), Y2
 	VMULPS  Y1, Y2, Y2
 	VMOVUPS Y2, (BX)(R10*1)
 	ADDQ    $0x20, R10
-	JMP     loop64
+	JMP     loop65
 
-tail65:
+tail66:
 	TESTQ      R9, R9
-	JZ         done66
+	JZ         done67
 	VMASKMOVPS (BX)(R10*1), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (BX)(R10*1)
 
-done66:
+done67:
 	ADDQ    CX, DX
 	ADDQ    CX, BX
 	ADDQ    $0x04, SI
 	ADDQ    $0x04, DI
 	DECQ    AX
-	JNZ     row57
+	JNZ     row58
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1982,12 +2021,12 @@ TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, CX
 
-row67:
+row68:
 	MOVQ  CX, R8
 	TESTQ R8, R8
-	JZ    tail69
+	JZ    tail70
 
-loop68:
+loop69:
 	VMOVUPS (DX), Y2
 	VMOVUPS (BX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -1996,11 +2035,11 @@ loop68:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop68
+	JNZ     loop69
 
-tail69:
+tail70:
 	TESTQ      DI, DI
-	JZ         next70
+	JZ         next71
 	VMASKMOVPS (DX), Y1, Y2
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y2
@@ -2009,10 +2048,10 @@ tail69:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next70:
+next71:
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     row67
+	JNZ     row68
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2037,12 +2076,12 @@ TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row71:
+row72:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail73
+	JZ    tail74
 
-loop72:
+loop73:
 	VMOVUPS (CX), Y2
 	VMOVUPS (DX), Y3
 	VCMPPS  $0x06, Y0, Y2, Y2
@@ -2052,11 +2091,11 @@ loop72:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop72
+	JNZ     loop73
 
-tail73:
+tail74:
 	TESTQ      DI, DI
-	JZ         next74
+	JZ         next75
 	VMASKMOVPS (CX), Y1, Y2
 	VMASKMOVPS (DX), Y1, Y3
 	VCMPPS     $0x06, Y0, Y2, Y2
@@ -2066,9 +2105,9 @@ tail73:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next74:
+next75:
 	DECQ    SI
-	JNZ     row71
+	JNZ     row72
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2085,9 +2124,9 @@ TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    CX, SI
 	SHLQ    $0x02, SI
 
-columns76:
+columns77:
 	CMPQ   CX, $0x00000020
-	JLT    fewer77
+	JLT    fewer78
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2095,7 +2134,7 @@ columns76:
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop78:
+loop79:
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS 32(R8), Y4
@@ -2106,7 +2145,7 @@ loop78:
 	VADDPS  Y4, Y3, Y3
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop78
+	JNZ     loop79
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (BX)
@@ -2122,33 +2161,33 @@ loop78:
 	ADDQ    $0x00000080, DX
 	ADDQ    $0x00000080, BX
 	SUBQ    $0x00000020, CX
-	JMP     columns76
+	JMP     columns77
 
-fewer77:
-columns79:
+fewer78:
+columns80:
 	CMPQ   CX, $0x00000008
-	JLT    fewer80
+	JLT    fewer81
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop81:
+loop82:
 	VMOVUPS (R8), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop81
+	JNZ     loop82
 	VMOVUPS (BX), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (BX)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, CX
-	JMP     columns79
+	JMP     columns80
 
-fewer80:
+fewer81:
 	TESTQ   CX, CX
-	JZ      done75
+	JZ      done76
 	LEAQ    lanes<>+0(SB), DI
 	MOVQ    CX, R8
 	NEGQ    R8
@@ -2156,12 +2195,12 @@ fewer80:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    DX, DI
 
-loop82:
+loop83:
 	VMASKMOVPS (DI), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       SI, DI
 	DECQ       AX
-	JNZ        loop82
+	JNZ        loop83
 	VMASKMOVPS (BX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (BX)
@@ -2169,7 +2208,7 @@ loop82:
 	ADDQ       CX, DX
 	ADDQ       CX, BX
 
-done75:
+done76:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2188,9 +2227,9 @@ TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    CX, R8
 	SHLQ    $0x02, R8
 
-columns84:
+columns85:
 	CMPQ   CX, $0x00000020
-	JLT    fewer85
+	JLT    fewer86
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2203,7 +2242,7 @@ columns84:
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop86:
+loop87:
 	VMOVUPS     (R10), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     (R11), Y9
@@ -2223,7 +2262,7 @@ loop86:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop86
+	JNZ         loop87
 	VMOVUPS     (BX), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2253,19 +2292,19 @@ loop86:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	SUBQ        $0x00000020, CX
-	JMP         columns84
+	JMP         columns85
 
-fewer85:
-columns87:
+fewer86:
+columns88:
 	CMPQ   CX, $0x00000008
-	JLT    fewer88
+	JLT    fewer89
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop89:
+loop90:
 	VMOVUPS     (R10), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     (R11), Y3
@@ -2273,7 +2312,7 @@ loop89:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop89
+	JNZ         loop90
 	VMOVUPS     (BX), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2285,11 +2324,11 @@ loop89:
 	ADDQ        $0x00000020, SI
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, CX
-	JMP         columns87
+	JMP         columns88
 
-fewer88:
+fewer89:
 	TESTQ   CX, CX
-	JZ      done83
+	JZ      done84
 	LEAQ    lanes<>+0(SB), R9
 	MOVQ    CX, R10
 	NEGQ    R10
@@ -2299,7 +2338,7 @@ fewer88:
 	MOVQ    DX, R9
 	MOVQ    SI, R10
 
-loop90:
+loop91:
 	VMASKMOVPS  (R9), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  (R10), Y0, Y4
@@ -2307,7 +2346,7 @@ loop90:
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        AX
-	JNZ         loop90
+	JNZ         loop91
 	VMASKMOVPS  (BX), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  Y1, Y0, (BX)
@@ -2320,7 +2359,7 @@ loop90:
 	ADDQ        CX, SI
 	ADDQ        CX, DI
 
-done83:
+done84:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2348,12 +2387,12 @@ TEXT ·avx2Affine(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R9
 	SHRQ    $0x03, CX
 
-row91:
+row92:
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    tail93
+	JZ    tail94
 
-loop92:
+loop93:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VMOVUPS     (BX), Y3
@@ -2364,11 +2403,11 @@ loop92:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, DI
 	DECQ        R10
-	JNZ         loop92
+	JNZ         loop93
 
-tail93:
+tail94:
 	TESTQ       R9, R9
-	JZ          next94
+	JZ          next95
 	VMASKMOVPS  (DX), Y0, Y1
 	VMASKMOVPS  (SI), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -2379,11 +2418,11 @@ tail93:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next94:
+next95:
 	ADDQ    R8, BX
 	ADDQ    R8, SI
 	DECQ    AX
-	JNZ     row91
+	JNZ     row92
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2413,12 +2452,12 @@ TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
 	SHLQ    $0x02, R11
 	SHRQ    $0x03, CX
 
-row95:
+row96:
 	MOVQ  CX, R12
 	TESTQ R12, R12
-	JZ    tail97
+	JZ    tail98
 
-loop96:
+loop97:
 	VMOVUPS     (BX), Y1
 	VMOVUPS     (R8), Y2
 	VMOVUPS     (DI), Y3
@@ -2434,11 +2473,11 @@ loop96:
 	ADDQ        $0x20, R8
 	ADDQ        $0x20, R9
 	DECQ        R12
-	JNZ         loop96
+	JNZ         loop97
 
-tail97:
+tail98:
 	TESTQ       R11, R11
-	JZ          next98
+	JZ          next99
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (R8), Y0, Y2
 	VMASKMOVPS  (DI), Y0, Y3
@@ -2454,12 +2493,12 @@ tail97:
 	ADDQ        R11, R8
 	ADDQ        R11, R9
 
-next98:
+next99:
 	ADDQ    R10, SI
 	ADDQ    R10, DI
 	ADDQ    R10, R8
 	DECQ    AX
-	JNZ     row95
+	JNZ     row96
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2483,12 +2522,12 @@ TEXT ·avx2Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row99:
+row100:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail101
+	JZ    tail102
 
-loop100:
+loop101:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -2497,11 +2536,11 @@ loop100:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop100
+	JNZ     loop101
 
-tail101:
+tail102:
 	TESTQ      DI, DI
-	JZ         next102
+	JZ         next103
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
@@ -2510,9 +2549,9 @@ tail101:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next102:
+next103:
 	DECQ    SI
-	JNZ     row99
+	JNZ     row100
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2536,12 +2575,12 @@ TEXT ·avx2Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row103:
+row104:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail105
+	JZ    tail106
 
-loop104:
+loop105:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -2550,11 +2589,11 @@ loop104:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop104
+	JNZ     loop105
 
-tail105:
+tail106:
 	TESTQ      DI, DI
-	JZ         next106
+	JZ         next107
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -2563,9 +2602,9 @@ tail105:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next106:
+next107:
 	DECQ    SI
-	JNZ     row103
+	JNZ     row104
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2583,13 +2622,13 @@ TEXT ·avx2Gather(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row107:
+row108:
 	MOVQ table+32(FP), R9
 	MOVQ DX, R8
 
-columns109:
+columns110:
 	CMPQ    R8, $0x00000020
-	JLT     fewer110
+	JLT     fewer111
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2601,9 +2640,9 @@ columns109:
 	VMOVUPS 64(R12), Y2
 	VMOVUPS 96(R12), Y3
 	DECQ    R10
-	JZ      done112
+	JZ      done113
 
-loop111:
+loop112:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2617,9 +2656,9 @@ loop111:
 	VMOVUPS 96(R12), Y4
 	VADDPS  Y4, Y3, Y3
 	DECQ    R10
-	JNZ     loop111
+	JNZ     loop112
 
-done112:
+done113:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2627,12 +2666,12 @@ done112:
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns109
+	JMP     columns110
 
-fewer110:
-columns113:
+fewer111:
+columns114:
 	CMPQ    R8, $0x00000008
-	JLT     fewer114
+	JLT     fewer115
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2641,9 +2680,9 @@ columns113:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Y0
 	DECQ    R10
-	JZ      done116
+	JZ      done117
 
-loop115:
+loop116:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2651,18 +2690,18 @@ loop115:
 	VMOVUPS (R12), Y1
 	VADDPS  Y1, Y0, Y0
 	DECQ    R10
-	JNZ     loop115
+	JNZ     loop116
 
-done116:
+done117:
 	VMOVUPS Y0, (SI)
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns113
+	JMP     columns114
 
-fewer114:
+fewer115:
 	TESTQ      R8, R8
-	JZ         done108
+	JZ         done109
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -2675,9 +2714,9 @@ fewer114:
 	ADDQ       $0x04, R11
 	VMASKMOVPS (R12), Y0, Y1
 	DECQ       R10
-	JZ         done118
+	JZ         done119
 
-loop117:
+loop118:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -2685,18 +2724,18 @@ loop117:
 	VMASKMOVPS (R12), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	DECQ       R10
-	JNZ        loop117
+	JNZ        loop118
 
-done118:
+done119:
 	VMASKMOVPS Y1, Y0, (SI)
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done108:
+done109:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row107
+	JNZ     row108
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2714,13 +2753,13 @@ TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row119:
+row120:
 	MOVQ dTable+40(FP), R9
 	MOVQ DX, R8
 
-columns121:
+columns122:
 	CMPQ    R8, $0x00000020
-	JLT     fewer122
+	JLT     fewer123
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
@@ -2728,7 +2767,7 @@ columns121:
 	VMOVUPS 64(SI), Y2
 	VMOVUPS 96(SI), Y3
 
-loop123:
+loop124:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2746,21 +2785,21 @@ loop123:
 	VADDPS  Y3, Y4, Y4
 	VMOVUPS Y4, 96(R12)
 	DECQ    R10
-	JNZ     loop123
+	JNZ     loop124
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns121
+	JMP     columns122
 
-fewer122:
-columns124:
+fewer123:
+columns125:
 	CMPQ    R8, $0x00000008
-	JLT     fewer125
+	JLT     fewer126
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
 
-loop126:
+loop127:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2769,15 +2808,15 @@ loop126:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (R12)
 	DECQ    R10
-	JNZ     loop126
+	JNZ     loop127
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns124
+	JMP     columns125
 
-fewer125:
+fewer126:
 	TESTQ      R8, R8
-	JZ         done120
+	JZ         done121
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -2786,7 +2825,7 @@ fewer125:
 	MOVQ       BX, R11
 	VMASKMOVPS (SI), Y0, Y1
 
-loop127:
+loop128:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -2795,15 +2834,15 @@ loop127:
 	VADDPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R12)
 	DECQ       R10
-	JNZ        loop127
+	JNZ        loop128
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done120:
+done121:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row119
+	JNZ     row120
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2835,12 +2874,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row128:
+row129:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail130
+	JZ    tail131
 
-loop129:
+loop130:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -2863,11 +2902,11 @@ loop129:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop129
+	JNZ         loop130
 
-tail130:
+tail131:
 	TESTQ       R8, R8
-	JZ          next131
+	JZ          next132
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -2890,9 +2929,9 @@ tail130:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next131:
+next132:
 	DECQ    DI
-	JNZ     row128
+	JNZ     row129
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

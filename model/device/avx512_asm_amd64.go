@@ -74,6 +74,11 @@ func avx512Gemm11(blocks int, k int, a *float32, rs int, cs int, b *float32, c *
 //go:noescape
 func avx512Gemm12(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
 
+// avx512Peak does n x 12 x 16 multiply-adds in registers.
+//
+//go:noescape
+func avx512Peak(n int)
+
 // avx512LSTMForward is Kernels.LSTMForward for at least one row and column.
 //
 //go:noescape

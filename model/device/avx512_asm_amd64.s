@@ -3581,6 +3581,45 @@ next93:
 	VZEROUPPER
 	RET
 
+// func avx512Peak(n int)
+// Requires: AVX, AVX512F, SSE
+TEXT ·avx512Peak(SB), NOSPLIT, $8-8
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    n+0(FP), AX
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+
+loop97:
+	VFMADD231PS Z12, Z12, Z0
+	VFMADD231PS Z12, Z12, Z1
+	VFMADD231PS Z12, Z12, Z2
+	VFMADD231PS Z12, Z12, Z3
+	VFMADD231PS Z12, Z12, Z4
+	VFMADD231PS Z12, Z12, Z5
+	VFMADD231PS Z12, Z12, Z6
+	VFMADD231PS Z12, Z12, Z7
+	VFMADD231PS Z12, Z12, Z8
+	VFMADD231PS Z12, Z12, Z9
+	VFMADD231PS Z12, Z12, Z10
+	VFMADD231PS Z12, Z12, Z11
+	DECQ        AX
+	JNZ         loop97
+	LDMXCSR     (SP)
+	VZEROUPPER
+	RET
+
 // func avx512LSTMForward(rows int, h int, z *float32, bias *float32, cPrev *float32, c *float32, tanhC *float32, y *float32, ldy int)
 // Requires: AVX, AVX512F, SSE
 TEXT ·avx512LSTMForward(SB), NOSPLIT, $8-72
@@ -3627,12 +3666,12 @@ TEXT ·avx512LSTMForward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row97:
+row98:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail99
+	JZ    tail100
 
-loop98:
+loop99:
 	VMOVUPS      (R9)(BX*1), Z13
 	VMOVUPS      (R10)(BX*1), Z14
 	VADDPS       Z14, Z13, Z13
@@ -3762,11 +3801,11 @@ loop98:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R14
 	DECQ         DX
-	JNZ          loop98
+	JNZ          loop99
 
-tail99:
+tail100:
 	TESTQ        R15, R15
-	JZ           next100
+	JZ           next101
 	VMOVUPS.Z    (R9)(BX*1), K1, Z13
 	VMOVUPS.Z    (R10)(BX*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
@@ -3896,12 +3935,12 @@ tail99:
 	ADDQ         R15, R13
 	ADDQ         R15, R14
 
-next100:
+next101:
 	ADDQ    SI, R9
 	ADDQ    DI, R10
 	ADDQ    R8, R14
 	DECQ    AX
-	JNZ     row97
+	JNZ     row98
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3976,12 +4015,12 @@ TEXT ·avx512LSTMBackward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row101:
+row102:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail103
+	JZ    tail104
 
-loop102:
+loop103:
 	VMOVUPS      (R9), Z1
 	VMOVUPS      (R10), Z2
 	VADDPS       Z2, Z1, Z1
@@ -4025,11 +4064,11 @@ loop102:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R11
 	DECQ         DX
-	JNZ          loop102
+	JNZ          loop103
 
-tail103:
+tail104:
 	TESTQ        R14, R14
-	JZ           next104
+	JZ           next105
 	VMOVUPS.Z    (R9), K1, Z1
 	VMOVUPS.Z    (R10), K1, Z2
 	VADDPS       Z2, Z1, Z1
@@ -4073,11 +4112,11 @@ tail103:
 	ADDQ         R14, R13
 	ADDQ         R14, R11
 
-next104:
+next105:
 	ADDQ    SI, R8
 	ADDQ    DI, R9
 	DECQ    AX
-	JNZ     row101
+	JNZ     row102
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4118,25 +4157,25 @@ TEXT ·avx512Softmax(SB), NOSPLIT, $8-48
 	SHLQ         $0x02, CX
 	SHLQ         $0x02, DX
 
-row105:
+row106:
 	VMOVUPS Z12, Z13
 	XORQ    R10, R10
 
-loop106:
+loop107:
 	CMPQ    R10, CX
-	JGE     tail107
+	JGE     tail108
 	VMOVUPS (BX)(R10*1), Z14
 	VMAXPS  Z14, Z13, Z13
 	ADDQ    $0x40, R10
-	JMP     loop106
+	JMP     loop107
 
-tail107:
+tail108:
 	TESTQ     R9, R9
-	JZ        done108
+	JZ        done109
 	VMOVUPS.Z (BX)(R10*1), K1, Z14
 	VMAXPS    Z14, Z13, K1, Z13
 
-done108:
+done109:
 	VEXTRACTF64X4 $0x01, Z13, Y14
 	VMAXPS        Y14, Y13, Y13
 	VEXTRACTF128  $0x01, Y13, X14
@@ -4150,9 +4189,9 @@ done108:
 	VPXORD        Z2, Z2, Z2
 	XORQ          R10, R10
 
-loop109:
+loop110:
 	CMPQ          R10, CX
-	JGE           tail110
+	JGE           tail111
 	VMOVUPS       (BX)(R10*1), Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4175,11 +4214,11 @@ loop109:
 	VMOVUPS       Z17, (SI)(R10*1)
 	VADDPS        Z17, Z2, Z2
 	ADDQ          $0x40, R10
-	JMP           loop109
+	JMP           loop110
 
-tail110:
+tail111:
 	TESTQ         R9, R9
-	JZ            done111
+	JZ            done112
 	VMOVUPS.Z     (BX)(R10*1), K1, Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4202,7 +4241,7 @@ tail110:
 	VMOVUPS       Z16, K1, (SI)(R10*1)
 	VADDPS        Z16, Z2, K1, Z2
 
-done111:
+done112:
 	VEXTRACTF64X4 $0x01, Z2, Y13
 	VADDPS        Y13, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X13
@@ -4216,29 +4255,29 @@ done111:
 	VDIVPS        Z2, Z11, Z13
 	XORQ          R10, R10
 
-loop112:
+loop113:
 	CMPQ    R10, CX
-	JGE     tail113
+	JGE     tail114
 	VMOVUPS (SI)(R10*1), Z14
 	VMULPS  Z13, Z14, Z14
 	VMOVUPS Z14, (SI)(R10*1)
 	ADDQ    $0x40, R10
-	JMP     loop112
+	JMP     loop113
 
-tail113:
+tail114:
 	TESTQ     R9, R9
-	JZ        done114
+	JZ        done115
 	VMOVUPS.Z (SI)(R10*1), K1, Z14
 	VMULPS    Z13, Z14, Z14
 	VMOVUPS   Z14, K1, (SI)(R10*1)
 
-done114:
+done115:
 	ADDQ    DX, BX
 	ADDQ    DX, SI
 	ADDQ    $0x04, DI
 	ADDQ    $0x04, R8
 	DECQ    AX
-	JNZ     row105
+	JNZ     row106
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4270,12 +4309,12 @@ TEXT ·avx512AddBiasReLU(SB), NOSPLIT, $8-32
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row115:
+row116:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail117
+	JZ    tail118
 
-loop116:
+loop117:
 	VMOVUPS (BX), Z1
 	VMOVUPS (SI), Z2
 	VADDPS  Z2, Z1, Z1
@@ -4284,11 +4323,11 @@ loop116:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    DX
-	JNZ     loop116
+	JNZ     loop117
 
-tail117:
+tail118:
 	TESTQ     R8, R8
-	JZ        next118
+	JZ        next119
 	VMOVUPS.Z (BX), K1, Z1
 	VMOVUPS.Z (SI), K1, Z2
 	VADDPS    Z2, Z1, Z1
@@ -4297,10 +4336,10 @@ tail117:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next118:
+next119:
 	ADDQ    DI, SI
 	DECQ    AX
-	JNZ     row115
+	JNZ     row116
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4326,12 +4365,12 @@ TEXT ·avx512ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row119:
+row120:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail121
+	JZ    tail122
 
-loop120:
+loop121:
 	VMOVUPS   (DX), Z1
 	VMOVUPS   (BX), Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4341,11 +4380,11 @@ loop120:
 	ADDQ      $0x40, BX
 	ADDQ      $0x40, SI
 	DECQ      CX
-	JNZ       loop120
+	JNZ       loop121
 
-tail121:
+tail122:
 	TESTQ     R8, R8
-	JZ        next122
+	JZ        next123
 	VMOVUPS.Z (DX), K1, Z1
 	VMOVUPS.Z (BX), K1, Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4355,9 +4394,9 @@ tail121:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next122:
+next123:
 	DECQ    DI
-	JNZ     row119
+	JNZ     row120
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4374,9 +4413,9 @@ TEXT ·avx512ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-columns124:
+columns125:
 	CMPQ   DX, $0x00000040
-	JLT    fewer125
+	JLT    fewer126
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4384,7 +4423,7 @@ columns124:
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop126:
+loop127:
 	VMOVUPS (R8), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS 64(R8), Z4
@@ -4395,7 +4434,7 @@ loop126:
 	VADDPS  Z4, Z3, Z3
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop126
+	JNZ     loop127
 	VMOVUPS (SI), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (SI)
@@ -4411,33 +4450,33 @@ loop126:
 	ADDQ    $0x00000100, BX
 	ADDQ    $0x00000100, SI
 	SUBQ    $0x00000040, DX
-	JMP     columns124
+	JMP     columns125
 
-fewer125:
-columns127:
+fewer126:
+columns128:
 	CMPQ   DX, $0x00000010
-	JLT    fewer128
+	JLT    fewer129
 	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop129:
+loop130:
 	VMOVUPS (R8), Z0
 	VADDPS  Z0, Z5, Z5
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop129
+	JNZ     loop130
 	VMOVUPS (SI), Z0
 	VADDPS  Z0, Z5, Z5
 	VMOVUPS Z5, (SI)
 	ADDQ    $0x00000040, BX
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, DX
-	JMP     columns127
+	JMP     columns128
 
-fewer128:
+fewer129:
 	TESTQ  DX, DX
-	JZ     done123
+	JZ     done124
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R8
 	SHLQ   CL, R8
@@ -4446,12 +4485,12 @@ fewer128:
 	VPXORD Z6, Z6, Z6
 	MOVQ   BX, CX
 
-loop130:
+loop131:
 	VMOVUPS.Z (CX), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	ADDQ      DI, CX
 	DECQ      AX
-	JNZ       loop130
+	JNZ       loop131
 	VMOVUPS.Z (SI), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	VMOVUPS   Z6, K1, (SI)
@@ -4459,7 +4498,7 @@ loop130:
 	ADDQ      DX, BX
 	ADDQ      DX, SI
 
-done123:
+done124:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4478,9 +4517,9 @@ TEXT ·avx512ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    DX, R9
 	SHLQ    $0x02, R9
 
-columns132:
+columns133:
 	CMPQ   DX, $0x00000040
-	JLT    fewer133
+	JLT    fewer134
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4493,7 +4532,7 @@ columns132:
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop134:
+loop135:
 	VMOVUPS     (R10), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     (R11), Z9
@@ -4513,7 +4552,7 @@ loop134:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop134
+	JNZ         loop135
 	VMOVUPS     (SI), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     Z0, (SI)
@@ -4543,19 +4582,19 @@ loop134:
 	ADDQ        $0x00000100, DI
 	ADDQ        $0x00000100, R8
 	SUBQ        $0x00000040, DX
-	JMP         columns132
+	JMP         columns133
 
-fewer133:
-columns135:
+fewer134:
+columns136:
 	CMPQ   DX, $0x00000010
-	JLT    fewer136
+	JLT    fewer137
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	MOVQ   AX, CX
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop137:
+loop138:
 	VMOVUPS     (R10), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     (R11), Z1
@@ -4563,7 +4602,7 @@ loop137:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop137
+	JNZ         loop138
 	VMOVUPS     (SI), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     Z10, (SI)
@@ -4575,11 +4614,11 @@ loop137:
 	ADDQ        $0x00000040, DI
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, DX
-	JMP         columns135
+	JMP         columns136
 
-fewer136:
+fewer137:
 	TESTQ  DX, DX
-	JZ     done131
+	JZ     done132
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R10
 	SHLQ   CL, R10
@@ -4590,7 +4629,7 @@ fewer136:
 	MOVQ   BX, CX
 	MOVQ   DI, R10
 
-loop138:
+loop139:
 	VMOVUPS.Z   (CX), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS.Z   (R10), K1, Z1
@@ -4598,7 +4637,7 @@ loop138:
 	ADDQ        R9, CX
 	ADDQ        R9, R10
 	DECQ        AX
-	JNZ         loop138
+	JNZ         loop139
 	VMOVUPS.Z   (SI), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS     Z12, K1, (SI)
@@ -4611,7 +4650,7 @@ loop138:
 	ADDQ        DX, DI
 	ADDQ        DX, R8
 
-done131:
+done132:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4641,12 +4680,12 @@ TEXT ·avx512Affine(SB), NOSPLIT, $8-48
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row139:
+row140:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail141
+	JZ    tail142
 
-loop140:
+loop141:
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (SI), Z2
@@ -4657,11 +4696,11 @@ loop140:
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
 	DECQ        DX
-	JNZ         loop140
+	JNZ         loop141
 
-tail141:
+tail142:
 	TESTQ       R10, R10
-	JZ          next142
+	JZ          next143
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (DI), K1, Z1
 	VMOVUPS.Z   (SI), K1, Z2
@@ -4672,11 +4711,11 @@ tail141:
 	ADDQ        R10, DI
 	ADDQ        R10, R8
 
-next142:
+next143:
 	ADDQ    R9, SI
 	ADDQ    R9, DI
 	DECQ    AX
-	JNZ     row139
+	JNZ     row140
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4708,12 +4747,12 @@ TEXT ·avx512Affine2(SB), NOSPLIT, $8-64
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row143:
+row144:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail145
+	JZ    tail146
 
-loop144:
+loop145:
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (R9), Z1
 	VMOVUPS     (R8), Z2
@@ -4729,11 +4768,11 @@ loop144:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	DECQ        DX
-	JNZ         loop144
+	JNZ         loop145
 
-tail145:
+tail146:
 	TESTQ       R12, R12
-	JZ          next146
+	JZ          next147
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (R9), K1, Z1
 	VMOVUPS.Z   (R8), K1, Z2
@@ -4749,12 +4788,12 @@ tail145:
 	ADDQ        R12, R9
 	ADDQ        R12, R10
 
-next146:
+next147:
 	ADDQ    R11, DI
 	ADDQ    R11, R8
 	ADDQ    R11, R9
 	DECQ    AX
-	JNZ     row143
+	JNZ     row144
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4779,12 +4818,12 @@ TEXT ·avx512Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row147:
+row148:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail149
+	JZ    tail150
 
-loop148:
+loop149:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -4793,11 +4832,11 @@ loop148:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop148
+	JNZ     loop149
 
-tail149:
+tail150:
 	TESTQ     R8, R8
-	JZ        next150
+	JZ        next151
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VMULPS    Z1, Z0, Z0
@@ -4806,9 +4845,9 @@ tail149:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next150:
+next151:
 	DECQ    DI
-	JNZ     row147
+	JNZ     row148
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4833,12 +4872,12 @@ TEXT ·avx512Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row151:
+row152:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail153
+	JZ    tail154
 
-loop152:
+loop153:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -4847,11 +4886,11 @@ loop152:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop152
+	JNZ     loop153
 
-tail153:
+tail154:
 	TESTQ     R8, R8
-	JZ        next154
+	JZ        next155
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -4860,9 +4899,9 @@ tail153:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next154:
+next155:
 	DECQ    DI
-	JNZ     row151
+	JNZ     row152
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4880,13 +4919,13 @@ TEXT ·avx512Gather(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row155:
+row156:
 	MOVQ table+32(FP), R10
 	MOVQ BX, R9
 
-columns157:
+columns158:
 	CMPQ    R9, $0x00000040
-	JLT     fewer158
+	JLT     fewer159
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -4898,9 +4937,9 @@ columns157:
 	VMOVUPS 128(R12), Z2
 	VMOVUPS 192(R12), Z3
 	DECQ    CX
-	JZ      done160
+	JZ      done161
 
-loop159:
+loop160:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -4914,9 +4953,9 @@ loop159:
 	VMOVUPS 192(R12), Z4
 	VADDPS  Z4, Z3, Z3
 	DECQ    CX
-	JNZ     loop159
+	JNZ     loop160
 
-done160:
+done161:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	VMOVUPS Z2, 128(DI)
@@ -4924,12 +4963,12 @@ done160:
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns157
+	JMP     columns158
 
-fewer158:
-columns161:
+fewer159:
+columns162:
 	CMPQ    R9, $0x00000010
-	JLT     fewer162
+	JLT     fewer163
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -4938,9 +4977,9 @@ columns161:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Z0
 	DECQ    CX
-	JZ      done164
+	JZ      done165
 
-loop163:
+loop164:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -4948,18 +4987,18 @@ loop163:
 	VMOVUPS (R12), Z1
 	VADDPS  Z1, Z0, Z0
 	DECQ    CX
-	JNZ     loop163
+	JNZ     loop164
 
-done164:
+done165:
 	VMOVUPS Z0, (DI)
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns161
+	JMP     columns162
 
-fewer162:
+fewer163:
 	TESTQ     R9, R9
-	JZ        done156
+	JZ        done157
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -4973,9 +5012,9 @@ fewer162:
 	ADDQ      $0x04, R11
 	VMOVUPS.Z (R12), K1, Z0
 	DECQ      CX
-	JZ        done166
+	JZ        done167
 
-loop165:
+loop166:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -4983,18 +5022,18 @@ loop165:
 	VMOVUPS.Z (R12), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	DECQ      CX
-	JNZ       loop165
+	JNZ       loop166
 
-done166:
+done167:
 	VMOVUPS Z0, K1, (DI)
 	SHLQ    $0x02, R9
 	ADDQ    R9, R10
 	ADDQ    R9, DI
 
-done156:
+done157:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row155
+	JNZ     row156
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5012,13 +5051,13 @@ TEXT ·avx512Scatter(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row167:
+row168:
 	MOVQ dTable+40(FP), R10
 	MOVQ BX, R9
 
-columns169:
+columns170:
 	CMPQ    R9, $0x00000040
-	JLT     fewer170
+	JLT     fewer171
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
@@ -5026,7 +5065,7 @@ columns169:
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
 
-loop171:
+loop172:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5044,21 +5083,21 @@ loop171:
 	VADDPS  Z3, Z4, Z4
 	VMOVUPS Z4, 192(R12)
 	DECQ    CX
-	JNZ     loop171
+	JNZ     loop172
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns169
+	JMP     columns170
 
-fewer170:
-columns172:
+fewer171:
+columns173:
 	CMPQ    R9, $0x00000010
-	JLT     fewer173
+	JLT     fewer174
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
 
-loop174:
+loop175:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5067,15 +5106,15 @@ loop174:
 	VADDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (R12)
 	DECQ    CX
-	JNZ     loop174
+	JNZ     loop175
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns172
+	JMP     columns173
 
-fewer173:
+fewer174:
 	TESTQ     R9, R9
-	JZ        done168
+	JZ        done169
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5085,7 +5124,7 @@ fewer173:
 	MOVQ      SI, R11
 	VMOVUPS.Z (DI), K1, Z0
 
-loop175:
+loop176:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5094,15 +5133,15 @@ loop175:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (R12)
 	DECQ      CX
-	JNZ       loop175
+	JNZ       loop176
 	SHLQ      $0x02, R9
 	ADDQ      R9, R10
 	ADDQ      R9, DI
 
-done168:
+done169:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row167
+	JNZ     row168
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5135,12 +5174,12 @@ TEXT ·avx512Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R9
 	SHRQ         $0x04, AX
 
-row176:
+row177:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail178
+	JZ    tail179
 
-loop177:
+loop178:
 	VMOVUPS     (BX), Z7
 	VMOVUPS     (SI), Z8
 	VMOVUPS     (DI), Z9
@@ -5163,11 +5202,11 @@ loop177:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, DI
 	DECQ        CX
-	JNZ         loop177
+	JNZ         loop178
 
-tail178:
+tail179:
 	TESTQ       R9, R9
-	JZ          next179
+	JZ          next180
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (SI), K1, Z8
 	VMOVUPS.Z   (DI), K1, Z9
@@ -5190,9 +5229,9 @@ tail178:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next179:
+next180:
 	DECQ    R8
-	JNZ     row176
+	JNZ     row177
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -20,6 +20,29 @@ func (g *generator) gemm() {
 	for r := 1; r <= rows; r++ {
 		g.gemmRows(r)
 	}
+	g.peak()
+}
+
+// peakSums is the number of independent sums in peak: more than the two units' latency needs.
+const peakSums = 12
+
+// peak emits the yardstick of the benchmarks: nothing but multiply-adds.
+func (g *generator) peak() {
+	g.function("Peak", "n int", fmt.Sprintf("does n x %d x %d multiply-adds in registers.", peakSums, g.lanes))
+	n := g.arg("n")
+	var sums []reg.VecVirtual
+	for range peakSums {
+		sums = append(sums, g.zero())
+	}
+	x := g.zero()
+	loop := g.label("loop")
+	g.Label(loop)
+	for _, s := range sums {
+		g.VFMADD231PS(x, x, s)
+	}
+	g.DECQ(n)
+	g.JNZ(operand.LabelRef(loop))
+	g.end()
 }
 
 func (g *generator) gemmRows(rows int) {
