@@ -99,3 +99,23 @@ func TestConfigTOML(t *testing.T) {
 		}
 	}
 }
+
+// REFERENCE 6.1: 244,608 + 1,248 + 402,480 + 69,325 + 1,180.
+func TestLayersOfThePaper(t *testing.T) {
+	c := PaperConfig().Network(make([]int, 39), 59)
+	want := map[string]int{"lstm1": 244608, "norm1": 1248, "lstm2": 402480, "dense": 69325, "norm2": 1180}
+	for _, l := range c.Layers() {
+		if got := l.Trainable + l.Statistics; got != want[l.Name] {
+			t.Errorf("layer %s has %d values, want %d", l.Name, got, want[l.Name])
+		}
+	}
+	d := DefaultConfig().Network([]int{10, 20}, 100)
+	trainable, statistics := d.Parameters()
+	for _, l := range d.Layers() {
+		trainable -= l.Trainable
+		statistics -= l.Statistics
+	}
+	if trainable != 0 || statistics != 0 {
+		t.Errorf("the layers leave out %d parameters and %d statistics", trainable, statistics)
+	}
+}

@@ -142,6 +142,11 @@ func Read(r io.Reader) (*Tagger, error) {
 	if !slices.Equal(t.Space.CRDGroups(), h.Labels.CRDGroups) {
 		return nil, modelFile.errorf("its label space has groups that this program does not take")
 	}
+	for i, l := range t.Provenance.Labels {
+		if !t.Space.Valid(l) || i > 0 && t.Provenance.Labels[i-1] >= l {
+			return nil, modelFile.errorf("label %d of its training is not in its label space or not in order", l)
+		}
+	}
 	if t.Provenance.TrainingEvents, err = decodeDigests(events); err != nil {
 		return nil, modelFile.errorf("events: %v", err)
 	}

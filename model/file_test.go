@@ -186,6 +186,8 @@ func TestReadRefusesInconsistentFiles(t *testing.T) {
 			s[1].data = append(slices.Clone(s[1].data), s[1].data[:16]...)
 			return s
 		}},
+		{"label -1", replace(`"labels":[]`, `"labels":[-1]`)},
+		{"label 4496", replace(`"labels":[]`, `"labels":[4496,4496]`)},
 		{"sections", func(s []section) []section { return append(s, section{name: "more"}) }},
 		{"sections", func(s []section) []section { return s[:2] }},
 		{"instead of", func(s []section) []section { s[1].name = "event"; return s }},
