@@ -14,6 +14,7 @@ import (
 // wire is an audit event as it is written: audit.k8s.io/v1 (KEP-22), the keys in which v1beta1 and
 // v1alpha1 differ, and the truth of labelled corpora. Bodies stay unparsed.
 type wire struct {
+	Kind             string            `json:"kind"`
 	APIVersion       string            `json:"apiVersion"`
 	Level            string            `json:"level"`
 	AuditID          string            `json:"auditID"`
@@ -78,15 +79,18 @@ func (w *wire) event(pos Position) *Event {
 		RequestObject:    notNull(w.RequestObject),
 		ResponseObject:   notNull(w.ResponseObject),
 		Annotations:      w.Annotations,
-		RequestReceived:  firstTime(w.Received, w.Timestamp),
+		RequestReceived:  firstTime(w.Received, w.Timestamp).UTC(),
 		Truth:            w.truth(),
 	}
 	stage := firstTime(w.StageTime, w.Metadata.CreationTimestamp, e.RequestReceived)
-	e.Stages = []Stage{{Name: w.Stage, Time: stage, Position: pos}}
-	if o := e.ObjectRef; o != nil && strings.HasSuffix(w.APIVersion, "/v1alpha1") && o.APIGroup == "" {
-		// v1alpha1 had group and version in one field: "apps/v1".
-		if i := strings.LastIndexByte(o.APIVersion, '/'); i >= 0 {
+	e.Stages = []Stage{{Name: w.Stage, Time: stage.UTC(), Position: pos}}
+	if o := e.ObjectRef; o != nil {
+		if i := strings.LastIndexByte(o.APIVersion, '/'); i >= 0 && o.APIGroup == "" {
+			// v1alpha1 had group and version in one field: "apps/v1".
 			o.APIGroup, o.APIVersion = o.APIVersion[:i], o.APIVersion[i+1:]
+		}
+		if o.APIGroup == "core" {
+			o.APIGroup = "" // the reference's labeller writes "core" where the API server writes nothing
 		}
 	}
 	return e
@@ -144,6 +148,7 @@ type decoder struct {
 	tally *tally
 	pos   Position
 	out   []entry // to be taken by the caller
+	wire  wire    // reused from line to line
 }
 
 // maxNest bounds envelopes in envelopes: an Event Hub batch, its record, the text in that, one to spare.
@@ -156,12 +161,13 @@ func (d *decoder) item(data []byte, pos Position) {
 }
 
 func (d *decoder) decode(data []byte, nest int) {
-	var w wire
-	switch err := json.Unmarshal(data, &w); {
+	w := &d.wire
+	*w = wire{}
+	switch err := json.Unmarshal(data, w); {
 	case err != nil:
 		d.tolerate(data, err, nest)
 	case w.isEvent():
-		d.accept(&w, data)
+		d.accept(w, data)
 	default:
 		d.unwrap(data, nest)
 	}
@@ -243,6 +249,9 @@ repair:
 			if !w.isEvent() {
 				d.unwrap(raw, nest)
 				return
+			}
+			if !jsontext.Value(raw).IsValid(lenient) {
+				raw = data // the member of a wrong type was not JSON at all
 			}
 			for _, n := range notes {
 				d.note(n.kind, "%s", n.detail)

@@ -49,8 +49,8 @@ type Stage struct {
 // Position is a place in the input. Line counts from 1; in a file that is one JSON document it is
 // the item's number.
 type Position struct {
-	File string
-	Line int
+	File string `json:"file"`
+	Line int    `json:"line"`
 }
 
 // User is who asked.
@@ -63,7 +63,7 @@ type User struct {
 
 // ObjectRef is the object that a request is about. Empty strings stand for absent fields.
 type ObjectRef struct {
-	APIGroup        string `json:"apiGroup"`
+	APIGroup        string `json:"apiGroup"` // empty: the core group
 	APIVersion      string `json:"apiVersion"`
 	Resource        string `json:"resource"`
 	Subresource     string `json:"subresource"`

@@ -209,6 +209,54 @@ func TestOldVersions(t *testing.T) {
 	}
 }
 
+// TestReferenceFormat reads what the reference's labeller makes of a line: nulls and "core" put in, a label added.
+func TestReferenceFormat(t *testing.T) {
+	line := strings.NewReplacer(`"namespace":"shop"`, `"namespace":null,"subresource":null,"apiGroup":"core"`, `"groups":["system:authenticated"]`, `"groups":[]`).
+		Replace(newRequest("a", 0).with(`"label":4368,"cplabel":true`).done())
+	res := read(t, Options{}, line)
+	if len(res.events) != 1 || len(res.problems) > 0 {
+		t.Fatalf("events %q, problems %q", res.ids(), res.kinds())
+	}
+	e := res.events[0]
+	if diff := cmp.Diff(&ObjectRef{Resource: "pods", APIVersion: "v1"}, e.ObjectRef); diff != "" {
+		t.Errorf("objectRef (-want +got):\n%s", diff)
+	}
+	if e.Truth == nil || e.Truth.Label == nil || *e.Truth.Label != 4368 {
+		t.Errorf("truth %+v", e.Truth)
+	}
+}
+
+// TestStarterCorpus reads the recording that the project starts from, where it lies beside the
+// repository: every long watch must merge.
+func TestStarterCorpus(t *testing.T) {
+	const path = "../../../shared/corpus/sequential-1.34.jsonl.zst"
+	if _, err := os.Stat(path); err != nil {
+		t.Skip(err)
+	}
+	r, err := Open(context.Background(), Options{}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := drain(t, r)
+	watches, contexts, ambiguous := 0, map[string]bool{}, 0
+	for _, e := range res.events {
+		if len(e.Stages) == 3 {
+			watches++
+		}
+		contexts[e.Truth.Context] = true
+		if e.Truth.Attribution == "ambiguous" {
+			ambiguous++
+		}
+	}
+	s := res.summary
+	if s.Lines != 22_323 || s.Events != 10_841 || watches != 641 || s.Unfinished+s.OutOfOrder+s.Hurried+s.Repeated+s.Late+s.Skipped != 0 {
+		t.Errorf("%d watches of three stages, want 641; summary:\n%s", watches, s)
+	}
+	if len(contexts)-1 != 5260 || ambiguous != 19 {
+		t.Errorf("%d contexts, %d ambiguous events; want 5260 and 19", len(contexts)-1, ambiguous)
+	}
+}
+
 func TestTruth(t *testing.T) {
 	label := int64(70048)
 	for _, tc := range []struct {

@@ -9,9 +9,9 @@ import (
 // Problem is something wrong with the input. It costs at most the item it speaks of.
 type Problem struct {
 	Position
-	Kind    string // one of a fixed set, for counting
-	Detail  string // for people: never holds contents of the log beyond a field's name
-	Skipped bool   // the item was left out; else it was kept without the part that Detail names
+	Kind    string `json:"kind"`    // one of a fixed set, for counting
+	Detail  string `json:"detail"`  // for people: never holds contents of the log beyond a field's name
+	Skipped bool   `json:"skipped"` // the item was left out; else it was kept without the part that Detail names
 }
 
 // Error gives file:line: kind: detail.

@@ -72,6 +72,20 @@ func TestShuffledLinesGiveTheSameEvents(t *testing.T) {
 	})
 }
 
+// However little is held back, a request never becomes two events: stages that come too late are counted.
+func TestNarrowWindowsLoseNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		lines, requests := drawLog(rt)
+		res := read(t, Options{
+			ReorderWindow: time.Duration(rapid.Int64Range(1, 5e9).Draw(rt, "window")),
+			MaxHeld:       rapid.IntRange(1, 20_000).Draw(rt, "held"),
+		}, strings.Join(lines, "\n"))
+		if s := res.summary; len(res.events) != requests || s.Stages+s.Late != int64(len(lines)) {
+			rt.Fatalf("%d events of %d requests, %d lines; summary:\n%s", len(res.events), requests, len(lines), s)
+		}
+	})
+}
+
 // How the bytes are packed changes nothing: compression, members, batches, arrays.
 func TestPackingChangesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

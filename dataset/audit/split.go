@@ -199,7 +199,8 @@ func (s *splitter) tear() {
 }
 
 // members walks the members of a JSON object without a bound on nesting: name quoted, value raw.
-// It stops when yield says so. It reports whether the text was an object; scalars are not checked.
+// It stops when yield says so. It reports whether the text is an object as far as it went; scalars
+// are not checked.
 func members(text []byte, yield func(name, value []byte) bool) bool {
 	i := skipSpace(text, 0)
 	if i >= len(text) || text[i] != '{' {
@@ -207,7 +208,7 @@ func members(text []byte, yield func(name, value []byte) bool) bool {
 	}
 	i = skipSpace(text, i+1)
 	if i < len(text) && text[i] == '}' {
-		return true
+		return skipSpace(text, i+1) == len(text)
 	}
 	for {
 		start := i
@@ -235,7 +236,7 @@ func members(text []byte, yield func(name, value []byte) bool) bool {
 		}
 		switch text[i] {
 		case '}':
-			return true
+			return skipSpace(text, i+1) == len(text)
 		case ',':
 			i = skipSpace(text, i+1)
 		default:
