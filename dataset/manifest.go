@@ -23,6 +23,7 @@ import (
 
 	"k8ntext/dataset/audit"
 	"k8ntext/dataset/label"
+	"k8ntext/suggest"
 )
 
 // corpora holds the embedded corpora: NAME.jsonl.zst beside its manifest NAME.toml.
@@ -220,29 +221,7 @@ func unknownCorpus(name string, cause error) error {
 		return fmt.Errorf("open corpus: %w", cause)
 	}
 	names := Names()
-	nearest := slices.MinFunc(names, func(a, b string) int { return distance(a, name) - distance(b, name) })
-	return fmt.Errorf("%q is neither an embedded corpus nor a file: the nearest is %s; there are: %s", name, nearest, strings.Join(names, ", "))
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return fmt.Errorf("%q is neither an embedded corpus nor a file: the nearest is %s; there are: %s", name, suggest.Nearest(name, names), strings.Join(names, ", "))
 }
 
 func parseManifest(text []byte, file string) (*Manifest, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"k8ntext/model"
+	"k8ntext/suggest"
 )
 
 // Config is one file of configs/: a named set of experiments whose results share a folder.
@@ -242,7 +243,7 @@ func decodeStrict(name string, text []byte, v any) error {
 		if line := lineOf(string(text), key); line > 0 {
 			at = fmt.Sprintf("%s:%d", name, line)
 		}
-		return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), nearest(key.String(), known))
+		return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), known))
 	}
 	return nil
 }
@@ -292,38 +293,6 @@ func lineOf(text string, key toml.Key) int {
 		}
 	}
 	return 0
-}
-
-// nearest is the known word with the smallest edit distance to word; the first on a tie.
-func nearest(word string, known []string) string {
-	best, distance := "", int(^uint(0)>>1)
-	for _, k := range known {
-		if d := editDistance(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's: insertions, deletions and substitutions of bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // SetCorpus makes every experiment use the corpus called name.

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8ntext/suggest"
 )
 
 // Encodings of a field: how its value becomes one of the texts that are numbered.
@@ -92,13 +94,22 @@ func (p Profile) Name() string { return p.name }
 // Fields lists the columns in order. The slice is the caller's.
 func (p Profile) Fields() []Field { return slices.Clone(p.fields) }
 
+// paths are the paths of the columns in order.
+func (p Profile) paths() []string {
+	paths := make([]string, len(p.fields))
+	for i, f := range p.fields {
+		paths[i] = f.Path
+	}
+	return paths
+}
+
 // Without returns the profile less the fields of the given paths. A path that the profile does not
 // have is an error that names the nearest; so is a profile with nothing left.
 func (p Profile) Without(paths ...string) (Profile, error) {
 	drop := make(map[string]bool, len(paths))
 	for _, path := range paths {
 		if !slices.ContainsFunc(p.fields, func(f Field) bool { return f.Path == path }) {
-			return Profile{}, fmt.Errorf("profile %s has no field %q: did you mean %q?", p.name, path, p.nearest(path))
+			return Profile{}, fmt.Errorf("profile %s has no field %q: did you mean %q?", p.name, path, suggest.Nearest(path, p.paths()))
 		}
 		drop[path] = true
 	}
@@ -136,38 +147,4 @@ func (p Profile) Table() string {
 		}
 	}
 	return b.String()
-}
-
-// nearest is the field path with the smallest edit distance to path; the first of equals.
-func (p Profile) nearest(path string) string {
-	best, least := "", -1
-	if len(path) > 256 {
-		path = path[:256] // the distance costs the product of the lengths
-	}
-	for _, f := range p.fields {
-		if d := editDistance(path, f.Path); least < 0 || d < least {
-			best, least = f.Path, d
-		}
-	}
-	return best
-}
-
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
