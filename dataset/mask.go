@@ -68,12 +68,18 @@ func (m *Masker) Observe(line []byte) error {
 	if err != nil {
 		return err
 	}
-	m.observe(root)
+	m.observe(root, 0)
 	m.names = nil
 	return nil
 }
 
-func (m *Masker) observe(n *node) {
+func (m *Masker) observe(n *node, depth int) {
+	if s := n.string(); strings.Contains(s, "holderIdentity") && depth < maxDepth {
+		if inside, err := parseNode([]byte(s)); err == nil {
+			m.observe(inside, depth+1)
+		}
+	}
+
 	kind := n.member("kind").string()
 	for _, c := range n.children {
 		switch s := c.string(); {
@@ -92,7 +98,7 @@ func (m *Masker) observe(n *node) {
 		if kind == "Lease" && c.key == "metadata" {
 			m.addHost(c.member("labels").member("kubernetes.io/hostname").string())
 		}
-		m.observe(c)
+		m.observe(c, depth)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 )
@@ -45,7 +47,7 @@ func ScanSecrets(ctx context.Context, r io.Reader) ([]Finding, error) {
 		}
 		var v any
 		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
-			s.report("the line", "something that is not JSON, so that nobody can tell")
+			s.report([]string{"the line"}, "something that is not JSON, so that nobody can tell")
 			continue
 		}
 		s.value(v, nil, false)
@@ -61,15 +63,15 @@ type scan struct {
 	findings []Finding
 }
 
-func (s *scan) report(path, kind string) {
-	s.findings = append(s.findings, Finding{s.line, path, kind})
+func (s *scan) report(path []string, kind string) {
+	s.findings = append(s.findings, Finding{s.line, strings.Join(path, "."), kind})
 }
 
 // value scans what stands at path. Within a Secret, or a request about Secrets, inSecret is true.
 func (s *scan) value(v any, path []string, inSecret bool) {
 	switch v := v.(type) {
 	case string:
-		s.text(v, strings.Join(path, "."))
+		s.text(v, path)
 	case []any:
 		for _, x := range v {
 			s.value(x, path, inSecret)
@@ -82,8 +84,7 @@ func (s *scan) value(v any, path []string, inSecret bool) {
 			inSecret = true
 		}
 		for _, key := range sortedMap(v) {
-			x, p := v[key], append(path[:len(path):len(path)], key)
-			here := strings.Join(p, ".")
+			x, here := v[key], append(path[:len(path):len(path)], key)
 			switch {
 			case inSecret && (strings.EqualFold(key, "data") || strings.EqualFold(key, "stringData")):
 				if !onlyPlaceholders(x) {
@@ -99,13 +100,15 @@ func (s *scan) value(v any, path []string, inSecret bool) {
 			case key == "holderIdentity":
 				if id, _ := x.(string); namesMachine(id) {
 					s.report(here, "the name of the recording machine")
+					continue
 				}
 			case key == "token" || strings.EqualFold(key, "password") || key == "client-key-data":
 				if text, ok := x.(string); ok && text != "" && !onlyPlaceholders(text) {
 					s.report(here, "a credential by its key")
+					continue
 				}
 			}
-			s.value(x, p, inSecret)
+			s.value(x, here, inSecret)
 		}
 	}
 }
@@ -144,14 +147,14 @@ func namesMachine(id string) bool {
 	return ok && !strings.HasPrefix(machine, "host-") && !strings.HasPrefix(machine, "apiserver-")
 }
 
-func (s *scan) text(text, path string) {
+func (s *scan) text(text string, path []string) {
 	if len(text) < 12 {
 		return
 	}
 	if text[0] == '{' || text[0] == '[' {
 		var v any
 		if json.Unmarshal([]byte(text), &v) == nil {
-			s.value(v, []string{path}, false)
+			s.value(v, path, false)
 			return
 		}
 	}
@@ -168,13 +171,22 @@ func (s *scan) text(text, path string) {
 	}
 	lower := strings.ToLower(text)
 	for _, mark := range []string{"-key-data:", "akia", "ghp_", "glpat-", "xoxb-", "bearer "} {
-		if _, after, ok := strings.Cut(lower, mark); ok && len(after) >= 16 && !strings.HasPrefix(strings.TrimLeft(after, ` "`), strings.ToLower(maskedText)) &&
-			!strings.HasPrefix(strings.TrimLeft(after, ` "`), strings.ToLower(maskedData)) && !strings.ContainsRune(after[:16], ' ') {
+		_, after, ok := strings.Cut(lower, mark)
+		after = strings.TrimLeft(after, ` "`)
+		if !ok || len(after) < 16 || strings.HasPrefix(after, strings.ToLower(maskedText)) || strings.HasPrefix(after, strings.ToLower(maskedData)) {
+			continue
+		}
+		if !strings.Contains(after[:16], " ") { // else it is a sentence
 			s.report(path, "a credential after "+mark)
 		}
 	}
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !isCode(r) }) {
-		s.word(word, path)
+	for from := 0; from < len(text); from++ {
+		to := from
+		for to < len(text) && isCode(text[to]) {
+			to++
+		}
+		s.word(text[from:to], path)
+		from = to
 	}
 }
 
@@ -185,26 +197,29 @@ func dropSpace(r rune) rune {
 	return r
 }
 
-// isCode tells whether a rune occurs in base64, base64url or a web token.
-func isCode(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/_-.=", r)
+// isCode tells whether a byte occurs in base64, base64url or a web token.
+func isCode(b byte) bool {
+	switch {
+	case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		return true
+	}
+	return b == '+' || b == '/' || b == '_' || b == '-' || b == '.' || b == '='
 }
 
 // word scans one run of base64-like letters.
-func (s *scan) word(word, path string) {
+func (s *scan) word(word string, path []string) {
 	if len(word) < 16 {
 		return
 	}
 	for part := range strings.SplitSeq(word, ".") {
-		header := decodeAny(part)
-		switch {
-		case strings.Contains(header, `"alg"`) || strings.Contains(header, `"iss"`) || strings.Contains(header, `"kid"`):
+		switch inside := decodeAny(part); {
+		case strings.Contains(inside, `"alg"`) || strings.Contains(inside, `"iss"`) || strings.Contains(inside, `"kid"`):
 			s.report(path, "a web token")
 			return
-		case strings.Contains(header, "-----BEGIN") || strings.Contains(header, `"auths"`) || strings.Contains(header, "client-key-data"):
-			s.text(header, path)
+		case len(inside) >= 12 && isText(inside):
+			s.text(inside, path)
 			return
-		case len(header) > 64 && header[0] == 0x30 && (header[1] == 0x81 || header[1] == 0x82):
+		case len(inside) > 64 && inside[0] == 0x30 && (inside[1] == 0x81 || inside[1] == 0x82):
 			s.report(path, "a key or certificate")
 			return
 		}
@@ -216,6 +231,10 @@ func (s *scan) word(word, path string) {
 	if len(word) >= 40 && random(word) {
 		s.report(path, "a random text")
 	}
+}
+
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) })
 }
 
 // decodeAny is the text that a base64 word stands for, or nothing.
