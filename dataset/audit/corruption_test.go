@@ -62,6 +62,7 @@ func TestCorruption(t *testing.T) {
 
 		{"status as a string", newRequest("a", 0).with(`"responseStatus":"Success"`).done() + "\n" + b + "\n", "a bb", "1 wrong type"},
 		{"code as a string", newRequest("a", 0).with(`"responseStatus":{"code":"200"}`).done() + "\n" + b + "\n", "a bb", "1 wrong type"},
+		{"wrong type that is no JSON either", newRequest("a", 0).with(`"responseStatus":[nonsense]`).done() + "\n" + b + "\n", "a bb", "1 wrong type"},
 		{"two fields of a wrong type", newRequest("a", 0).with(`"responseStatus":7,"annotations":[1]`).done() + "\n", "a", "1 wrong type, 1 wrong type"},
 		{"time that is none", strings.Replace(a, stamp(noon.Add(1e9)), "yesterday", 1) + "\n", "a", "1 wrong type"},
 		{"context of a foreign key", newRequest("a", 0).with(`"context":{"cluster":"x"}`).done() + "\n", "a", "1 wrong type"},
@@ -69,6 +70,7 @@ func TestCorruption(t *testing.T) {
 		{"200k deep", strings.Repeat("[", 200_000) + "\n" + a + "\n", "a", "1 cut JSON"},
 		{"200k deep and closed", strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + "\n" + a + "\n", "a", "1 not JSON"},
 		{"200k deep body", deepBody + "\n" + a + "\n", "bb a", "1 body left out"},
+		{"200k deep and cut", `{"verb":"get","x":` + strings.Repeat("[", 200_000) + "\n" + a + "\n", "a", "1 nested too deep"},
 		{"200k deep object", `{"x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + "}\n" + a + "\n", "a", "1 not an audit event"},
 
 		{"valid JSON, no event", "{\"a\":1}\n42\n\"text\"\nnull\n{}\n" + a + "\n", "a", "1 not an audit event, 2 not JSON, 3 not JSON, 4 not an audit event, 5 not an audit event"},
