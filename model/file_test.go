@@ -93,11 +93,10 @@ func TestReadRefusesEveryTruncation(t *testing.T) {
 func TestReadRefusesEveryFlippedByte(t *testing.T) {
 	data := fileBytes(t, toyTagger(t, 3))
 	for i := range data {
-		for _, mask := range []byte{1, 0x80, 0xff} {
-			data[i] ^= mask
-			checkRefused(t, data, "byte %d of %d xor %#x", i, len(data), mask)
-			data[i] ^= mask
-		}
+		mask := byte(1) << (i % 8)
+		data[i] ^= mask
+		checkRefused(t, data, "byte %d of %d xor %#x", i, len(data), mask)
+		data[i] ^= mask
 	}
 	if _, err := Read(bytes.NewReader(data)); err != nil {
 		t.Errorf("unchanged: %v", err)
@@ -298,7 +297,7 @@ func FuzzReadSections(f *testing.F) {
 		if tagger.Config.Window > 64 || tagger.Config.Batch > 64 {
 			return // valid, and slow
 		}
-		got, err := tagger.Label(context.Background(), events, VoteOptions{})
+		got, err := tagger.Label(context.Background(), events, VoteOptions{Kernels: portable(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
