@@ -226,14 +226,9 @@ func TestReferenceFormat(t *testing.T) {
 	}
 }
 
-// TestStarterCorpus reads the recording that the project starts from, where it lies beside the
-// repository: every long watch must merge.
-func TestStarterCorpus(t *testing.T) {
-	const path = "../../../shared/corpus/sequential-1.34.jsonl.zst"
-	if _, err := os.Stat(path); err != nil {
-		t.Skip(err)
-	}
-	r, err := Open(context.Background(), Options{}, path)
+// TestRecording reads an embedded corpus: every long watch must merge.
+func TestRecording(t *testing.T) {
+	r, err := Open(context.Background(), Options{}, "../corpora/sequential-1.34.jsonl.zst")
 	if err != nil {
 		t.Fatal(err)
 	}
