@@ -24,8 +24,8 @@ block1:
 	VXORPS Y1, Y1, Y1
 	MOVQ   DI, R10
 	MOVQ   CX, R11
-	SHRQ   $0x01, R11
-	JZ     last3
+	SUBQ   $0x04, R11
+	JLT    last3
 
 loop2:
 	VMOVUPS      (R10), Y2
@@ -40,29 +40,46 @@ loop2:
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R10
-	DECQ         R11
-	JNZ          loop2
+	VMOVUPS      128(R10), Y2
+	VMOVUPS      160(R10), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         SI, R9
+	VMOVUPS      192(R10), Y2
+	VMOVUPS      224(R10), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop2
 
 last3:
-	TESTQ        $0x00000001, CX
-	JZ           store4
+	ADDQ $0x04, R11
+	JZ   store5
+
+rest4:
 	VMOVUPS      (R10), Y2
 	VMOVUPS      32(R10), Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest4
 
-store4:
+store5:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow6
+	JNE     narrow7
 	TESTL   R10, R10
-	JZ      plain7
+	JZ      plain8
 	VMOVUPS (R8), Y2
 	VADDPS  Y2, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -70,15 +87,15 @@ store4:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
-	JMP     next5
+	JMP     next6
 
-plain7:
+plain8:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
-	JMP     next5
+	JMP     next6
 
-narrow6:
+narrow7:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -92,7 +109,7 @@ narrow6:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y3
 	TESTL      R10, R10
-	JZ         plain8
+	JZ         plain9
 	VMASKMOVPS (R8), Y2, Y4
 	VADDPS     Y4, Y0, Y0
 	VMASKMOVPS Y0, Y2, (R8)
@@ -100,14 +117,14 @@ narrow6:
 	VADDPS     Y0, Y1, Y1
 	VMASKMOVPS Y1, Y3, 32(R8)
 	ADDQ       R9, R8
-	JMP        next5
+	JMP        next6
 
-plain8:
+plain9:
 	VMASKMOVPS Y0, Y2, (R8)
 	VMASKMOVPS Y1, Y3, 32(R8)
 	ADDQ       R9, R8
 
-next5:
+next6:
 	ADDQ    BX, DX
 	DECQ    AX
 	JNZ     block1
@@ -151,7 +168,7 @@ TEXT ·avx2Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, BX
 	SHLQ    $0x02, SI
 
-block9:
+block10:
 	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
@@ -160,10 +177,10 @@ block9:
 	VXORPS Y3, Y3, Y3
 	MOVQ   DI, R10
 	MOVQ   CX, R11
-	SHRQ   $0x01, R11
-	JZ     last11
+	SUBQ   $0x04, R11
+	JLT    last12
 
-loop10:
+loop11:
 	VMOVUPS      (R10), Y4
 	VMOVUPS      32(R10), Y5
 	VBROADCASTSS (R9), Y6
@@ -182,13 +199,33 @@ loop10:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R10
-	DECQ         R11
-	JNZ          loop10
+	VMOVUPS      128(R10), Y4
+	VMOVUPS      160(R10), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, R9
+	VMOVUPS      192(R10), Y4
+	VMOVUPS      224(R10), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop11
 
-last11:
-	TESTQ        $0x00000001, CX
-	JZ           store12
+last12:
+	ADDQ $0x04, R11
+	JZ   store14
+
+rest13:
 	VMOVUPS      (R10), Y4
 	VMOVUPS      32(R10), Y5
 	VBROADCASTSS (R9), Y6
@@ -198,16 +235,19 @@ last11:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest13
 
-store12:
+store14:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow14
+	JNE     narrow16
 	TESTL   R10, R10
-	JZ      plain15
+	JZ      plain17
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -222,18 +262,18 @@ store12:
 	VADDPS  Y0, Y3, Y3
 	VMOVUPS Y3, 32(R8)
 	ADDQ    R9, R8
-	JMP     next13
+	JMP     next15
 
-plain15:
+plain17:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
 	VMOVUPS Y2, (R8)
 	VMOVUPS Y3, 32(R8)
 	ADDQ    R9, R8
-	JMP     next13
+	JMP     next15
 
-narrow14:
+narrow16:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -247,7 +287,7 @@ narrow14:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y5
 	TESTL      R10, R10
-	JZ         plain16
+	JZ         plain18
 	VMASKMOVPS (R8), Y4, Y6
 	VADDPS     Y6, Y0, Y0
 	VMASKMOVPS Y0, Y4, (R8)
@@ -262,9 +302,9 @@ narrow14:
 	VADDPS     Y0, Y3, Y3
 	VMASKMOVPS Y3, Y5, 32(R8)
 	ADDQ       R9, R8
-	JMP        next13
+	JMP        next15
 
-plain16:
+plain18:
 	VMASKMOVPS Y0, Y4, (R8)
 	VMASKMOVPS Y1, Y5, 32(R8)
 	ADDQ       R9, R8
@@ -272,11 +312,11 @@ plain16:
 	VMASKMOVPS Y3, Y5, 32(R8)
 	ADDQ       R9, R8
 
-next13:
+next15:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	DECQ    AX
-	JNZ     block9
+	JNZ     block10
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -296,7 +336,7 @@ TEXT ·avx2Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, BX
 	SHLQ    $0x02, SI
 
-block17:
+block19:
 	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
@@ -307,10 +347,10 @@ block17:
 	VXORPS Y5, Y5, Y5
 	MOVQ   DI, R10
 	MOVQ   CX, R11
-	SHRQ   $0x01, R11
-	JZ     last19
+	SUBQ   $0x04, R11
+	JLT    last21
 
-loop18:
+loop20:
 	VMOVUPS      (R10), Y6
 	VMOVUPS      32(R10), Y7
 	VBROADCASTSS (R9), Y8
@@ -335,13 +375,39 @@ loop18:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R10
-	DECQ         R11
-	JNZ          loop18
+	VMOVUPS      128(R10), Y6
+	VMOVUPS      160(R10), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R9)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R9)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	VMOVUPS      192(R10), Y6
+	VMOVUPS      224(R10), Y7
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R9)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R9)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop20
 
-last19:
-	TESTQ        $0x00000001, CX
-	JZ           store20
+last21:
+	ADDQ $0x04, R11
+	JZ   store23
+
+rest22:
 	VMOVUPS      (R10), Y6
 	VMOVUPS      32(R10), Y7
 	VBROADCASTSS (R9), Y8
@@ -354,16 +420,19 @@ last19:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest22
 
-store20:
+store23:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow22
+	JNE     narrow25
 	TESTL   R10, R10
-	JZ      plain23
+	JZ      plain26
 	VMOVUPS (R8), Y6
 	VADDPS  Y6, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -385,9 +454,9 @@ store20:
 	VADDPS  Y0, Y5, Y5
 	VMOVUPS Y5, 32(R8)
 	ADDQ    R9, R8
-	JMP     next21
+	JMP     next24
 
-plain23:
+plain26:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -397,9 +466,9 @@ plain23:
 	VMOVUPS Y4, (R8)
 	VMOVUPS Y5, 32(R8)
 	ADDQ    R9, R8
-	JMP     next21
+	JMP     next24
 
-narrow22:
+narrow25:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -413,7 +482,7 @@ narrow22:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y7
 	TESTL      R10, R10
-	JZ         plain24
+	JZ         plain27
 	VMASKMOVPS (R8), Y6, Y8
 	VADDPS     Y8, Y0, Y0
 	VMASKMOVPS Y0, Y6, (R8)
@@ -435,9 +504,9 @@ narrow22:
 	VADDPS     Y0, Y5, Y5
 	VMASKMOVPS Y5, Y7, 32(R8)
 	ADDQ       R9, R8
-	JMP        next21
+	JMP        next24
 
-plain24:
+plain27:
 	VMASKMOVPS Y0, Y6, (R8)
 	VMASKMOVPS Y1, Y7, 32(R8)
 	ADDQ       R9, R8
@@ -448,12 +517,12 @@ plain24:
 	VMASKMOVPS Y5, Y7, 32(R8)
 	ADDQ       R9, R8
 
-next21:
+next24:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	DECQ    AX
-	JNZ     block17
+	JNZ     block19
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -473,7 +542,7 @@ TEXT ·avx2Gemm4(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, BX
 	SHLQ    $0x02, SI
 
-block25:
+block28:
 	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R10
 	LEAQ   (R10)(R9*1), R9
@@ -487,10 +556,10 @@ block25:
 	VXORPS Y7, Y7, Y7
 	MOVQ   DI, R11
 	MOVQ   CX, R12
-	SHRQ   $0x01, R12
-	JZ     last27
+	SUBQ   $0x04, R12
+	JLT    last30
 
-loop26:
+loop29:
 	VMOVUPS      (R11), Y8
 	VMOVUPS      32(R11), Y9
 	VBROADCASTSS (R10), Y10
@@ -523,13 +592,47 @@ loop26:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         SI, R10
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R11
-	DECQ         R12
-	JNZ          loop26
+	VMOVUPS      128(R11), Y8
+	VMOVUPS      160(R11), Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R10)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R10)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	VMOVUPS      192(R11), Y8
+	VMOVUPS      224(R11), Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R10)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R10)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R11
+	SUBQ         $0x04, R12
+	JGE          loop29
 
-last27:
-	TESTQ        $0x00000001, CX
-	JZ           store28
+last30:
+	ADDQ $0x04, R12
+	JZ   store32
+
+rest31:
 	VMOVUPS      (R11), Y8
 	VMOVUPS      32(R11), Y9
 	VBROADCASTSS (R10), Y10
@@ -546,16 +649,19 @@ last27:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         SI, R10
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R11
+	DECQ         R12
+	JNZ          rest31
 
-store28:
+store32:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow30
+	JNE     narrow34
 	TESTL   R10, R10
-	JZ      plain31
+	JZ      plain35
 	VMOVUPS (R8), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -584,9 +690,9 @@ store28:
 	VADDPS  Y0, Y7, Y7
 	VMOVUPS Y7, 32(R8)
 	ADDQ    R9, R8
-	JMP     next29
+	JMP     next33
 
-plain31:
+plain35:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -599,9 +705,9 @@ plain31:
 	VMOVUPS Y6, (R8)
 	VMOVUPS Y7, 32(R8)
 	ADDQ    R9, R8
-	JMP     next29
+	JMP     next33
 
-narrow30:
+narrow34:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -615,7 +721,7 @@ narrow30:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y9
 	TESTL      R10, R10
-	JZ         plain32
+	JZ         plain36
 	VMASKMOVPS (R8), Y8, Y10
 	VADDPS     Y10, Y0, Y0
 	VMASKMOVPS Y0, Y8, (R8)
@@ -644,9 +750,9 @@ narrow30:
 	VADDPS     Y0, Y7, Y7
 	VMASKMOVPS Y7, Y9, 32(R8)
 	ADDQ       R9, R8
-	JMP        next29
+	JMP        next33
 
-plain32:
+plain36:
 	VMASKMOVPS Y0, Y8, (R8)
 	VMASKMOVPS Y1, Y9, 32(R8)
 	ADDQ       R9, R8
@@ -660,13 +766,13 @@ plain32:
 	VMASKMOVPS Y7, Y9, 32(R8)
 	ADDQ       R9, R8
 
-next29:
+next33:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	DECQ    AX
-	JNZ     block25
+	JNZ     block28
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -686,7 +792,7 @@ TEXT ·avx2Gemm5(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, BX
 	SHLQ    $0x02, SI
 
-block33:
+block37:
 	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R10
 	LEAQ   (R10)(R9*1), R9
@@ -702,10 +808,10 @@ block33:
 	VXORPS Y9, Y9, Y9
 	MOVQ   DI, R11
 	MOVQ   CX, R12
-	SHRQ   $0x01, R12
-	JZ     last35
+	SUBQ   $0x04, R12
+	JLT    last39
 
-loop34:
+loop38:
 	VMOVUPS      (R11), Y10
 	VMOVUPS      32(R11), Y11
 	VBROADCASTSS (R10), Y12
@@ -744,13 +850,53 @@ loop34:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         SI, R10
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R11
-	DECQ         R12
-	JNZ          loop34
+	VMOVUPS      128(R11), Y10
+	VMOVUPS      160(R11), Y11
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R9)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	VMOVUPS      192(R11), Y10
+	VMOVUPS      224(R11), Y11
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R9), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R9)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R11
+	SUBQ         $0x04, R12
+	JGE          loop38
 
-last35:
-	TESTQ        $0x00000001, CX
-	JZ           store36
+last39:
+	ADDQ $0x04, R12
+	JZ   store41
+
+rest40:
 	VMOVUPS      (R11), Y10
 	VMOVUPS      32(R11), Y11
 	VBROADCASTSS (R10), Y12
@@ -770,16 +916,19 @@ last35:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         SI, R10
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R11
+	DECQ         R12
+	JNZ          rest40
 
-store36:
+store41:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow38
+	JNE     narrow43
 	TESTL   R10, R10
-	JZ      plain39
+	JZ      plain44
 	VMOVUPS (R8), Y10
 	VADDPS  Y10, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -815,9 +964,9 @@ store36:
 	VADDPS  Y0, Y9, Y9
 	VMOVUPS Y9, 32(R8)
 	ADDQ    R9, R8
-	JMP     next37
+	JMP     next42
 
-plain39:
+plain44:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -833,9 +982,9 @@ plain39:
 	VMOVUPS Y8, (R8)
 	VMOVUPS Y9, 32(R8)
 	ADDQ    R9, R8
-	JMP     next37
+	JMP     next42
 
-narrow38:
+narrow43:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -849,7 +998,7 @@ narrow38:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y11
 	TESTL      R10, R10
-	JZ         plain40
+	JZ         plain45
 	VMASKMOVPS (R8), Y10, Y12
 	VADDPS     Y12, Y0, Y0
 	VMASKMOVPS Y0, Y10, (R8)
@@ -885,9 +1034,9 @@ narrow38:
 	VADDPS     Y0, Y9, Y9
 	VMASKMOVPS Y9, Y11, 32(R8)
 	ADDQ       R9, R8
-	JMP        next37
+	JMP        next42
 
-plain40:
+plain45:
 	VMASKMOVPS Y0, Y10, (R8)
 	VMASKMOVPS Y1, Y11, 32(R8)
 	ADDQ       R9, R8
@@ -904,14 +1053,14 @@ plain40:
 	VMASKMOVPS Y9, Y11, 32(R8)
 	ADDQ       R9, R8
 
-next37:
+next42:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	DECQ    AX
-	JNZ     block33
+	JNZ     block37
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -931,7 +1080,7 @@ TEXT ·avx2Gemm6(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, BX
 	SHLQ    $0x02, SI
 
-block41:
+block46:
 	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R10
 	LEAQ   (R10)(R9*1), R9
@@ -949,10 +1098,10 @@ block41:
 	VXORPS Y11, Y11, Y11
 	MOVQ   DI, R11
 	MOVQ   CX, R12
-	SHRQ   $0x01, R12
-	JZ     last43
+	SUBQ   $0x04, R12
+	JLT    last48
 
-loop42:
+loop47:
 	VMOVUPS      (R11), Y12
 	VMOVUPS      32(R11), Y13
 	VBROADCASTSS (R10), Y14
@@ -997,13 +1146,59 @@ loop42:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         SI, R10
 	ADDQ         SI, R9
-	ADDQ         $0x00000080, R11
-	DECQ         R12
-	JNZ          loop42
+	VMOVUPS      128(R11), Y12
+	VMOVUPS      160(R11), Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	VMOVUPS      192(R11), Y12
+	VMOVUPS      224(R11), Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R10)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R10)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         SI, R10
+	ADDQ         SI, R9
+	ADDQ         $0x00000100, R11
+	SUBQ         $0x04, R12
+	JGE          loop47
 
-last43:
-	TESTQ        $0x00000001, CX
-	JZ           store44
+last48:
+	ADDQ $0x04, R12
+	JZ   store50
+
+rest49:
 	VMOVUPS      (R11), Y12
 	VMOVUPS      32(R11), Y13
 	VBROADCASTSS (R10), Y14
@@ -1026,16 +1221,19 @@ last43:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         SI, R10
 	ADDQ         SI, R9
+	ADDQ         $0x00000040, R11
+	DECQ         R12
+	JNZ          rest49
 
-store44:
+store50:
 	MOVQ    ldc+56(FP), R9
 	SHLQ    $0x02, R9
 	MOVBLZX acc+64(FP), R10
 	MOVQ    width+72(FP), R11
 	CMPQ    R11, $0x00000010
-	JNE     narrow46
+	JNE     narrow52
 	TESTL   R10, R10
-	JZ      plain47
+	JZ      plain53
 	VMOVUPS (R8), Y12
 	VADDPS  Y12, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -1078,9 +1276,9 @@ store44:
 	VADDPS  Y0, Y11, Y11
 	VMOVUPS Y11, 32(R8)
 	ADDQ    R9, R8
-	JMP     next45
+	JMP     next51
 
-plain47:
+plain53:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -1099,9 +1297,9 @@ plain47:
 	VMOVUPS Y10, (R8)
 	VMOVUPS Y11, 32(R8)
 	ADDQ    R9, R8
-	JMP     next45
+	JMP     next51
 
-narrow46:
+narrow52:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
@@ -1115,7 +1313,7 @@ narrow46:
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y13
 	TESTL      R10, R10
-	JZ         plain48
+	JZ         plain54
 	VMASKMOVPS (R8), Y12, Y14
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y12, (R8)
@@ -1158,9 +1356,9 @@ narrow46:
 	VADDPS     Y0, Y11, Y11
 	VMASKMOVPS Y11, Y13, 32(R8)
 	ADDQ       R9, R8
-	JMP        next45
+	JMP        next51
 
-plain48:
+plain54:
 	VMASKMOVPS Y0, Y12, (R8)
 	VMASKMOVPS Y1, Y13, 32(R8)
 	ADDQ       R9, R8
@@ -1180,7 +1378,7 @@ plain48:
 	VMASKMOVPS Y11, Y13, 32(R8)
 	ADDQ       R9, R8
 
-next45:
+next51:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	ADDQ    BX, DX
@@ -1188,7 +1386,7 @@ next45:
 	ADDQ    BX, DX
 	ADDQ    BX, DX
 	DECQ    AX
-	JNZ     block41
+	JNZ     block46
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1213,7 +1411,7 @@ TEXT ·avx2Peak(SB), NOSPLIT, $8-8
 	VXORPS  Y11, Y11, Y11
 	VXORPS  Y12, Y12, Y12
 
-loop49:
+loop55:
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -1227,7 +1425,7 @@ loop49:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	DECQ        AX
-	JNZ         loop49
+	JNZ         loop55
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -1263,12 +1461,12 @@ TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R14
 	SHRQ    $0x03, CX
 
-row50:
+row56:
 	MOVQ  CX, R15
 	TESTQ R15, R15
-	JZ    tail52
+	JZ    tail58
 
-loop51:
+loop57:
 	VMOVUPS      (R8)(DX*1), Y1
 	VMOVUPS      (R9)(DX*1), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1411,11 +1609,11 @@ loop51:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R13
 	DECQ         R15
-	JNZ          loop51
+	JNZ          loop57
 
-tail52:
+tail58:
 	TESTQ        R14, R14
-	JZ           next53
+	JZ           next59
 	VMASKMOVPS   (R8)(DX*1), Y0, Y1
 	VMASKMOVPS   (R9)(DX*1), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1558,12 +1756,12 @@ tail52:
 	ADDQ         R14, R12
 	ADDQ         R14, R13
 
-next53:
+next59:
 	ADDQ    BX, R8
 	ADDQ    SI, R9
 	ADDQ    DI, R13
 	DECQ    AX
-	JNZ     row50
+	JNZ     row56
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1726,12 +1924,12 @@ TEXT ·avx2LSTMBackward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R13
 	SHRQ    $0x03, CX
 
-row54:
+row60:
 	MOVQ  CX, R14
 	TESTQ R14, R14
-	JZ    tail56
+	JZ    tail62
 
-loop55:
+loop61:
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1778,11 +1976,11 @@ loop55:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R10
 	DECQ         R14
-	JNZ          loop55
+	JNZ          loop61
 
-tail56:
+tail62:
 	TESTQ        R13, R13
-	JZ           next57
+	JZ           next63
 	VMASKMOVPS   (R8), Y0, Y1
 	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1829,11 +2027,11 @@ tail56:
 	ADDQ         R13, R12
 	ADDQ         R13, R10
 
-next57:
+next63:
 	ADDQ    BX, DI
 	ADDQ    SI, R8
 	DECQ    AX
-	JNZ     row54
+	JNZ     row60
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1860,27 +2058,27 @@ TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R8
 	SHLQ    $0x02, CX
 
-row58:
+row64:
 	VMOVUPS lowest<>+0(SB), Y1
 	XORQ    R10, R10
 
-loop59:
+loop65:
 	CMPQ    R10, R8
-	JGE     tail60
+	JGE     tail66
 	VMOVUPS (DX)(R10*1), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x20, R10
-	JMP     loop59
+	JMP     loop65
 
-tail60:
+tail66:
 	TESTQ      R9, R9
-	JZ         done61
+	JZ         done67
 	VMASKMOVPS (DX)(R10*1), Y0, Y2
 	VMOVUPS    lowest<>+0(SB), Y3
 	VBLENDVPS  Y0, Y2, Y3, Y2
 	VMAXPS     Y2, Y1, Y1
 
-done61:
+done67:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0x0e, X1, X2
@@ -1892,9 +2090,9 @@ done61:
 	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 
-loop62:
+loop68:
 	CMPQ         R10, R8
-	JGE          tail63
+	JGE          tail69
 	VMOVUPS      (DX)(R10*1), Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
@@ -1919,11 +2117,11 @@ loop62:
 	VMOVUPS      Y7, (BX)(R10*1)
 	VADDPS       Y7, Y2, Y2
 	ADDQ         $0x20, R10
-	JMP          loop62
+	JMP          loop68
 
-tail63:
+tail69:
 	TESTQ        R9, R9
-	JZ           done64
+	JZ           done70
 	VMASKMOVPS   (DX)(R10*1), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
@@ -1949,7 +2147,7 @@ tail63:
 	VANDPS       Y0, Y6, Y6
 	VADDPS       Y6, Y2, Y2
 
-done64:
+done70:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X2
 	VPERMILPS    $0x0e, X2, X1
@@ -1962,29 +2160,29 @@ done64:
 	VDIVPS       Y2, Y1, Y1
 	XORQ         R10, R10
 
-loop65:
+loop71:
 	CMPQ    R10, R8
-	JGE     tail66
+	JGE     tail72
 	VMOVUPS (BX)(R10*1), Y2
 	VMULPS  Y1, Y2, Y2
 	VMOVUPS Y2, (BX)(R10*1)
 	ADDQ    $0x20, R10
-	JMP     loop65
+	JMP     loop71
 
-tail66:
+tail72:
 	TESTQ      R9, R9
-	JZ         done67
+	JZ         done73
 	VMASKMOVPS (BX)(R10*1), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (BX)(R10*1)
 
-done67:
+done73:
 	ADDQ    CX, DX
 	ADDQ    CX, BX
 	ADDQ    $0x04, SI
 	ADDQ    $0x04, DI
 	DECQ    AX
-	JNZ     row58
+	JNZ     row64
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2021,12 +2219,12 @@ TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, CX
 
-row68:
+row74:
 	MOVQ  CX, R8
 	TESTQ R8, R8
-	JZ    tail70
+	JZ    tail76
 
-loop69:
+loop75:
 	VMOVUPS (DX), Y2
 	VMOVUPS (BX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -2035,11 +2233,11 @@ loop69:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop69
+	JNZ     loop75
 
-tail70:
+tail76:
 	TESTQ      DI, DI
-	JZ         next71
+	JZ         next77
 	VMASKMOVPS (DX), Y1, Y2
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y2
@@ -2048,10 +2246,10 @@ tail70:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next71:
+next77:
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     row68
+	JNZ     row74
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2076,12 +2274,12 @@ TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row72:
+row78:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail74
+	JZ    tail80
 
-loop73:
+loop79:
 	VMOVUPS (CX), Y2
 	VMOVUPS (DX), Y3
 	VCMPPS  $0x06, Y0, Y2, Y2
@@ -2091,11 +2289,11 @@ loop73:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop73
+	JNZ     loop79
 
-tail74:
+tail80:
 	TESTQ      DI, DI
-	JZ         next75
+	JZ         next81
 	VMASKMOVPS (CX), Y1, Y2
 	VMASKMOVPS (DX), Y1, Y3
 	VCMPPS     $0x06, Y0, Y2, Y2
@@ -2105,9 +2303,9 @@ tail74:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next75:
+next81:
 	DECQ    SI
-	JNZ     row72
+	JNZ     row78
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2124,9 +2322,9 @@ TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    CX, SI
 	SHLQ    $0x02, SI
 
-columns77:
+columns83:
 	CMPQ   CX, $0x00000020
-	JLT    fewer78
+	JLT    fewer84
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2134,7 +2332,7 @@ columns77:
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop79:
+loop85:
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS 32(R8), Y4
@@ -2145,7 +2343,7 @@ loop79:
 	VADDPS  Y4, Y3, Y3
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop79
+	JNZ     loop85
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (BX)
@@ -2161,33 +2359,33 @@ loop79:
 	ADDQ    $0x00000080, DX
 	ADDQ    $0x00000080, BX
 	SUBQ    $0x00000020, CX
-	JMP     columns77
+	JMP     columns83
 
-fewer78:
-columns80:
+fewer84:
+columns86:
 	CMPQ   CX, $0x00000008
-	JLT    fewer81
+	JLT    fewer87
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop82:
+loop88:
 	VMOVUPS (R8), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop82
+	JNZ     loop88
 	VMOVUPS (BX), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (BX)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, CX
-	JMP     columns80
+	JMP     columns86
 
-fewer81:
+fewer87:
 	TESTQ   CX, CX
-	JZ      done76
+	JZ      done82
 	LEAQ    lanes<>+0(SB), DI
 	MOVQ    CX, R8
 	NEGQ    R8
@@ -2195,12 +2393,12 @@ fewer81:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    DX, DI
 
-loop83:
+loop89:
 	VMASKMOVPS (DI), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       SI, DI
 	DECQ       AX
-	JNZ        loop83
+	JNZ        loop89
 	VMASKMOVPS (BX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (BX)
@@ -2208,7 +2406,7 @@ loop83:
 	ADDQ       CX, DX
 	ADDQ       CX, BX
 
-done76:
+done82:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2227,9 +2425,9 @@ TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    CX, R8
 	SHLQ    $0x02, R8
 
-columns85:
+columns91:
 	CMPQ   CX, $0x00000020
-	JLT    fewer86
+	JLT    fewer92
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2242,7 +2440,7 @@ columns85:
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop87:
+loop93:
 	VMOVUPS     (R10), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     (R11), Y9
@@ -2262,7 +2460,7 @@ loop87:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop87
+	JNZ         loop93
 	VMOVUPS     (BX), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2292,19 +2490,19 @@ loop87:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	SUBQ        $0x00000020, CX
-	JMP         columns85
+	JMP         columns91
 
-fewer86:
-columns88:
+fewer92:
+columns94:
 	CMPQ   CX, $0x00000008
-	JLT    fewer89
+	JLT    fewer95
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop90:
+loop96:
 	VMOVUPS     (R10), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     (R11), Y3
@@ -2312,7 +2510,7 @@ loop90:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop90
+	JNZ         loop96
 	VMOVUPS     (BX), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2324,11 +2522,11 @@ loop90:
 	ADDQ        $0x00000020, SI
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, CX
-	JMP         columns88
+	JMP         columns94
 
-fewer89:
+fewer95:
 	TESTQ   CX, CX
-	JZ      done84
+	JZ      done90
 	LEAQ    lanes<>+0(SB), R9
 	MOVQ    CX, R10
 	NEGQ    R10
@@ -2338,7 +2536,7 @@ fewer89:
 	MOVQ    DX, R9
 	MOVQ    SI, R10
 
-loop91:
+loop97:
 	VMASKMOVPS  (R9), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  (R10), Y0, Y4
@@ -2346,7 +2544,7 @@ loop91:
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        AX
-	JNZ         loop91
+	JNZ         loop97
 	VMASKMOVPS  (BX), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  Y1, Y0, (BX)
@@ -2359,7 +2557,7 @@ loop91:
 	ADDQ        CX, SI
 	ADDQ        CX, DI
 
-done84:
+done90:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2387,12 +2585,12 @@ TEXT ·avx2Affine(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R9
 	SHRQ    $0x03, CX
 
-row92:
+row98:
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    tail94
+	JZ    tail100
 
-loop93:
+loop99:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VMOVUPS     (BX), Y3
@@ -2403,11 +2601,11 @@ loop93:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, DI
 	DECQ        R10
-	JNZ         loop93
+	JNZ         loop99
 
-tail94:
+tail100:
 	TESTQ       R9, R9
-	JZ          next95
+	JZ          next101
 	VMASKMOVPS  (DX), Y0, Y1
 	VMASKMOVPS  (SI), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -2418,11 +2616,11 @@ tail94:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next95:
+next101:
 	ADDQ    R8, BX
 	ADDQ    R8, SI
 	DECQ    AX
-	JNZ     row92
+	JNZ     row98
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2452,12 +2650,12 @@ TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
 	SHLQ    $0x02, R11
 	SHRQ    $0x03, CX
 
-row96:
+row102:
 	MOVQ  CX, R12
 	TESTQ R12, R12
-	JZ    tail98
+	JZ    tail104
 
-loop97:
+loop103:
 	VMOVUPS     (BX), Y1
 	VMOVUPS     (R8), Y2
 	VMOVUPS     (DI), Y3
@@ -2473,11 +2671,11 @@ loop97:
 	ADDQ        $0x20, R8
 	ADDQ        $0x20, R9
 	DECQ        R12
-	JNZ         loop97
+	JNZ         loop103
 
-tail98:
+tail104:
 	TESTQ       R11, R11
-	JZ          next99
+	JZ          next105
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (R8), Y0, Y2
 	VMASKMOVPS  (DI), Y0, Y3
@@ -2493,12 +2691,12 @@ tail98:
 	ADDQ        R11, R8
 	ADDQ        R11, R9
 
-next99:
+next105:
 	ADDQ    R10, SI
 	ADDQ    R10, DI
 	ADDQ    R10, R8
 	DECQ    AX
-	JNZ     row96
+	JNZ     row102
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2522,12 +2720,12 @@ TEXT ·avx2Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row100:
+row106:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail102
+	JZ    tail108
 
-loop101:
+loop107:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -2536,11 +2734,11 @@ loop101:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop101
+	JNZ     loop107
 
-tail102:
+tail108:
 	TESTQ      DI, DI
-	JZ         next103
+	JZ         next109
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
@@ -2549,9 +2747,9 @@ tail102:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next103:
+next109:
 	DECQ    SI
-	JNZ     row100
+	JNZ     row106
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2575,12 +2773,12 @@ TEXT ·avx2Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row104:
+row110:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail106
+	JZ    tail112
 
-loop105:
+loop111:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -2589,11 +2787,11 @@ loop105:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop105
+	JNZ     loop111
 
-tail106:
+tail112:
 	TESTQ      DI, DI
-	JZ         next107
+	JZ         next113
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -2602,9 +2800,9 @@ tail106:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next107:
+next113:
 	DECQ    SI
-	JNZ     row104
+	JNZ     row110
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2622,13 +2820,13 @@ TEXT ·avx2Gather(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row108:
+row114:
 	MOVQ table+32(FP), R9
 	MOVQ DX, R8
 
-columns110:
+columns116:
 	CMPQ    R8, $0x00000020
-	JLT     fewer111
+	JLT     fewer117
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2640,9 +2838,9 @@ columns110:
 	VMOVUPS 64(R12), Y2
 	VMOVUPS 96(R12), Y3
 	DECQ    R10
-	JZ      done113
+	JZ      done119
 
-loop112:
+loop118:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2656,9 +2854,9 @@ loop112:
 	VMOVUPS 96(R12), Y4
 	VADDPS  Y4, Y3, Y3
 	DECQ    R10
-	JNZ     loop112
+	JNZ     loop118
 
-done113:
+done119:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2666,12 +2864,12 @@ done113:
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns110
+	JMP     columns116
 
-fewer111:
-columns114:
+fewer117:
+columns120:
 	CMPQ    R8, $0x00000008
-	JLT     fewer115
+	JLT     fewer121
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2680,9 +2878,9 @@ columns114:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Y0
 	DECQ    R10
-	JZ      done117
+	JZ      done123
 
-loop116:
+loop122:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2690,18 +2888,18 @@ loop116:
 	VMOVUPS (R12), Y1
 	VADDPS  Y1, Y0, Y0
 	DECQ    R10
-	JNZ     loop116
+	JNZ     loop122
 
-done117:
+done123:
 	VMOVUPS Y0, (SI)
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns114
+	JMP     columns120
 
-fewer115:
+fewer121:
 	TESTQ      R8, R8
-	JZ         done109
+	JZ         done115
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -2714,9 +2912,9 @@ fewer115:
 	ADDQ       $0x04, R11
 	VMASKMOVPS (R12), Y0, Y1
 	DECQ       R10
-	JZ         done119
+	JZ         done125
 
-loop118:
+loop124:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -2724,18 +2922,18 @@ loop118:
 	VMASKMOVPS (R12), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	DECQ       R10
-	JNZ        loop118
+	JNZ        loop124
 
-done119:
+done125:
 	VMASKMOVPS Y1, Y0, (SI)
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done109:
+done115:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row108
+	JNZ     row114
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2753,13 +2951,13 @@ TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row120:
+row126:
 	MOVQ dTable+40(FP), R9
 	MOVQ DX, R8
 
-columns122:
+columns128:
 	CMPQ    R8, $0x00000020
-	JLT     fewer123
+	JLT     fewer129
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
@@ -2767,7 +2965,7 @@ columns122:
 	VMOVUPS 64(SI), Y2
 	VMOVUPS 96(SI), Y3
 
-loop124:
+loop130:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2785,21 +2983,21 @@ loop124:
 	VADDPS  Y3, Y4, Y4
 	VMOVUPS Y4, 96(R12)
 	DECQ    R10
-	JNZ     loop124
+	JNZ     loop130
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns122
+	JMP     columns128
 
-fewer123:
-columns125:
+fewer129:
+columns131:
 	CMPQ    R8, $0x00000008
-	JLT     fewer126
+	JLT     fewer132
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
 
-loop127:
+loop133:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2808,15 +3006,15 @@ loop127:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (R12)
 	DECQ    R10
-	JNZ     loop127
+	JNZ     loop133
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns125
+	JMP     columns131
 
-fewer126:
+fewer132:
 	TESTQ      R8, R8
-	JZ         done121
+	JZ         done127
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -2825,7 +3023,7 @@ fewer126:
 	MOVQ       BX, R11
 	VMASKMOVPS (SI), Y0, Y1
 
-loop128:
+loop134:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -2834,15 +3032,15 @@ loop128:
 	VADDPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R12)
 	DECQ       R10
-	JNZ        loop128
+	JNZ        loop134
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done121:
+done127:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row120
+	JNZ     row126
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2874,12 +3072,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row129:
+row135:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail131
+	JZ    tail137
 
-loop130:
+loop136:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -2902,11 +3100,11 @@ loop130:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop130
+	JNZ         loop136
 
-tail131:
+tail137:
 	TESTQ       R8, R8
-	JZ          next132
+	JZ          next138
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -2929,9 +3127,9 @@ tail131:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next132:
+next138:
 	DECQ    DI
-	JNZ     row129
+	JNZ     row135
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

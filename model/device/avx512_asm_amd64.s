@@ -24,8 +24,8 @@ block1:
 	VPXORD Z1, Z1, Z1
 	MOVQ   R8, R10
 	MOVQ   DX, R11
-	SHRQ   $0x01, R11
-	JZ     last3
+	SUBQ   $0x02, R11
+	JLT    last3
 
 loop2:
 	VMOVUPS      (R10), Z2
@@ -41,28 +41,33 @@ loop2:
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R10
-	DECQ         R11
-	JNZ          loop2
+	SUBQ         $0x02, R11
+	JGE          loop2
 
 last3:
-	TESTQ        $0x00000001, DX
-	JZ           store4
+	ADDQ $0x02, R11
+	JZ   store5
+
+rest4:
 	VMOVUPS      (R10), Z2
 	VMOVUPS      64(R10), Z3
 	VBROADCASTSS (CX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R10
+	DECQ         R11
+	JNZ          rest4
 
-store4:
+store5:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow6
+	JNE     narrow7
 	TESTL   R11, R11
-	JZ      plain7
+	JZ      plain8
 	VMOVUPS (R9), Z2
 	VADDPS  Z2, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -70,15 +75,15 @@ store4:
 	VADDPS  Z2, Z1, Z1
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
-	JMP     next5
+	JMP     next6
 
-plain7:
+plain8:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
-	JMP     next5
+	JMP     next6
 
-narrow6:
+narrow7:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -95,7 +100,7 @@ narrow6:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain8
+	JZ        plain9
 	VMOVUPS.Z (R9), K1, Z2
 	VADDPS    Z2, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -103,14 +108,14 @@ narrow6:
 	VADDPS    Z2, Z1, Z1
 	VMOVUPS   Z1, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next5
+	JMP       next6
 
-plain8:
+plain9:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
 
-next5:
+next6:
 	ADDQ    SI, BX
 	DECQ    AX
 	JNZ     block1
@@ -136,7 +141,7 @@ TEXT ·avx512Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block9:
+block10:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
@@ -145,10 +150,10 @@ block9:
 	VPXORD Z3, Z3, Z3
 	MOVQ   R8, R10
 	MOVQ   DX, R11
-	SHRQ   $0x01, R11
-	JZ     last11
+	SUBQ   $0x02, R11
+	JLT    last12
 
-loop10:
+loop11:
 	VMOVUPS      (R10), Z4
 	VMOVUPS      64(R10), Z5
 	VBROADCASTSS (CX), Z6
@@ -168,12 +173,14 @@ loop10:
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R10
-	DECQ         R11
-	JNZ          loop10
+	SUBQ         $0x02, R11
+	JGE          loop11
 
-last11:
-	TESTQ        $0x00000001, DX
-	JZ           store12
+last12:
+	ADDQ $0x02, R11
+	JZ   store14
+
+rest13:
 	VMOVUPS      (R10), Z4
 	VMOVUPS      64(R10), Z5
 	VBROADCASTSS (CX), Z6
@@ -183,16 +190,19 @@ last11:
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R10
+	DECQ         R11
+	JNZ          rest13
 
-store12:
+store14:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow14
+	JNE     narrow16
 	TESTL   R11, R11
-	JZ      plain15
+	JZ      plain17
 	VMOVUPS (R9), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -207,18 +217,18 @@ store12:
 	VADDPS  Z4, Z3, Z3
 	VMOVUPS Z3, 64(R9)
 	ADDQ    R10, R9
-	JMP     next13
+	JMP     next15
 
-plain15:
+plain17:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
 	VMOVUPS Z2, (R9)
 	VMOVUPS Z3, 64(R9)
 	ADDQ    R10, R9
-	JMP     next13
+	JMP     next15
 
-narrow14:
+narrow16:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -235,7 +245,7 @@ narrow14:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain16
+	JZ        plain18
 	VMOVUPS.Z (R9), K1, Z4
 	VADDPS    Z4, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -250,9 +260,9 @@ narrow14:
 	VADDPS    Z4, Z3, Z3
 	VMOVUPS   Z3, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next13
+	JMP       next15
 
-plain16:
+plain18:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -260,11 +270,11 @@ plain16:
 	VMOVUPS Z3, K2, 64(R9)
 	ADDQ    R10, R9
 
-next13:
+next15:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block9
+	JNZ     block10
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -284,7 +294,7 @@ TEXT ·avx512Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block17:
+block19:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
@@ -295,10 +305,10 @@ block17:
 	VPXORD Z5, Z5, Z5
 	MOVQ   R8, R10
 	MOVQ   DX, R11
-	SHRQ   $0x01, R11
-	JZ     last19
+	SUBQ   $0x02, R11
+	JLT    last21
 
-loop18:
+loop20:
 	VMOVUPS      (R10), Z6
 	VMOVUPS      64(R10), Z7
 	VBROADCASTSS (CX), Z8
@@ -324,12 +334,14 @@ loop18:
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R10
-	DECQ         R11
-	JNZ          loop18
+	SUBQ         $0x02, R11
+	JGE          loop20
 
-last19:
-	TESTQ        $0x00000001, DX
-	JZ           store20
+last21:
+	ADDQ $0x02, R11
+	JZ   store23
+
+rest22:
 	VMOVUPS      (R10), Z6
 	VMOVUPS      64(R10), Z7
 	VBROADCASTSS (CX), Z8
@@ -342,16 +354,19 @@ last19:
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R10
+	DECQ         R11
+	JNZ          rest22
 
-store20:
+store23:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow22
+	JNE     narrow25
 	TESTL   R11, R11
-	JZ      plain23
+	JZ      plain26
 	VMOVUPS (R9), Z6
 	VADDPS  Z6, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -373,9 +388,9 @@ store20:
 	VADDPS  Z6, Z5, Z5
 	VMOVUPS Z5, 64(R9)
 	ADDQ    R10, R9
-	JMP     next21
+	JMP     next24
 
-plain23:
+plain26:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -385,9 +400,9 @@ plain23:
 	VMOVUPS Z4, (R9)
 	VMOVUPS Z5, 64(R9)
 	ADDQ    R10, R9
-	JMP     next21
+	JMP     next24
 
-narrow22:
+narrow25:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -404,7 +419,7 @@ narrow22:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain24
+	JZ        plain27
 	VMOVUPS.Z (R9), K1, Z6
 	VADDPS    Z6, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -426,9 +441,9 @@ narrow22:
 	VADDPS    Z6, Z5, Z5
 	VMOVUPS   Z5, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next21
+	JMP       next24
 
-plain24:
+plain27:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -439,12 +454,12 @@ plain24:
 	VMOVUPS Z5, K2, 64(R9)
 	ADDQ    R10, R9
 
-next21:
+next24:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block17
+	JNZ     block19
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -464,7 +479,7 @@ TEXT ·avx512Gemm4(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block25:
+block28:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), CX
@@ -478,10 +493,10 @@ block25:
 	VPXORD Z7, Z7, Z7
 	MOVQ   R8, R11
 	MOVQ   DX, R12
-	SHRQ   $0x01, R12
-	JZ     last27
+	SUBQ   $0x02, R12
+	JLT    last30
 
-loop26:
+loop29:
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VBROADCASTSS (R10), Z10
@@ -515,12 +530,14 @@ loop26:
 	ADDQ         DI, R10
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R11
-	DECQ         R12
-	JNZ          loop26
+	SUBQ         $0x02, R12
+	JGE          loop29
 
-last27:
-	TESTQ        $0x00000001, DX
-	JZ           store28
+last30:
+	ADDQ $0x02, R12
+	JZ   store32
+
+rest31:
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	VBROADCASTSS (R10), Z10
@@ -537,16 +554,19 @@ last27:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         DI, R10
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R11
+	DECQ         R12
+	JNZ          rest31
 
-store28:
+store32:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow30
+	JNE     narrow34
 	TESTL   R11, R11
-	JZ      plain31
+	JZ      plain35
 	VMOVUPS (R9), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -575,9 +595,9 @@ store28:
 	VADDPS  Z8, Z7, Z7
 	VMOVUPS Z7, 64(R9)
 	ADDQ    R10, R9
-	JMP     next29
+	JMP     next33
 
-plain31:
+plain35:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -590,9 +610,9 @@ plain31:
 	VMOVUPS Z6, (R9)
 	VMOVUPS Z7, 64(R9)
 	ADDQ    R10, R9
-	JMP     next29
+	JMP     next33
 
-narrow30:
+narrow34:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -609,7 +629,7 @@ narrow30:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain32
+	JZ        plain36
 	VMOVUPS.Z (R9), K1, Z8
 	VADDPS    Z8, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -638,9 +658,9 @@ narrow30:
 	VADDPS    Z8, Z7, Z7
 	VMOVUPS   Z7, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next29
+	JMP       next33
 
-plain32:
+plain36:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -654,13 +674,13 @@ plain32:
 	VMOVUPS Z7, K2, 64(R9)
 	ADDQ    R10, R9
 
-next29:
+next33:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block25
+	JNZ     block28
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -680,7 +700,7 @@ TEXT ·avx512Gemm5(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block33:
+block37:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), CX
@@ -696,10 +716,10 @@ block33:
 	VPXORD Z9, Z9, Z9
 	MOVQ   R8, R11
 	MOVQ   DX, R12
-	SHRQ   $0x01, R12
-	JZ     last35
+	SUBQ   $0x02, R12
+	JLT    last39
 
-loop34:
+loop38:
 	VMOVUPS      (R11), Z10
 	VMOVUPS      64(R11), Z11
 	VBROADCASTSS (R10), Z12
@@ -739,12 +759,14 @@ loop34:
 	ADDQ         DI, R10
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R11
-	DECQ         R12
-	JNZ          loop34
+	SUBQ         $0x02, R12
+	JGE          loop38
 
-last35:
-	TESTQ        $0x00000001, DX
-	JZ           store36
+last39:
+	ADDQ $0x02, R12
+	JZ   store41
+
+rest40:
 	VMOVUPS      (R11), Z10
 	VMOVUPS      64(R11), Z11
 	VBROADCASTSS (R10), Z12
@@ -764,16 +786,19 @@ last35:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         DI, R10
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R11
+	DECQ         R12
+	JNZ          rest40
 
-store36:
+store41:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow38
+	JNE     narrow43
 	TESTL   R11, R11
-	JZ      plain39
+	JZ      plain44
 	VMOVUPS (R9), Z10
 	VADDPS  Z10, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -809,9 +834,9 @@ store36:
 	VADDPS  Z10, Z9, Z9
 	VMOVUPS Z9, 64(R9)
 	ADDQ    R10, R9
-	JMP     next37
+	JMP     next42
 
-plain39:
+plain44:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -827,9 +852,9 @@ plain39:
 	VMOVUPS Z8, (R9)
 	VMOVUPS Z9, 64(R9)
 	ADDQ    R10, R9
-	JMP     next37
+	JMP     next42
 
-narrow38:
+narrow43:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -846,7 +871,7 @@ narrow38:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain40
+	JZ        plain45
 	VMOVUPS.Z (R9), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -882,9 +907,9 @@ narrow38:
 	VADDPS    Z10, Z9, Z9
 	VMOVUPS   Z9, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next37
+	JMP       next42
 
-plain40:
+plain45:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -901,14 +926,14 @@ plain40:
 	VMOVUPS Z9, K2, 64(R9)
 	ADDQ    R10, R9
 
-next37:
+next42:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block33
+	JNZ     block37
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -928,7 +953,7 @@ TEXT ·avx512Gemm6(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block41:
+block46:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), CX
@@ -946,10 +971,10 @@ block41:
 	VPXORD Z11, Z11, Z11
 	MOVQ   R8, R11
 	MOVQ   DX, R12
-	SHRQ   $0x01, R12
-	JZ     last43
+	SUBQ   $0x02, R12
+	JLT    last48
 
-loop42:
+loop47:
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VBROADCASTSS (R10), Z14
@@ -995,12 +1020,14 @@ loop42:
 	ADDQ         DI, R10
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R11
-	DECQ         R12
-	JNZ          loop42
+	SUBQ         $0x02, R12
+	JGE          loop47
 
-last43:
-	TESTQ        $0x00000001, DX
-	JZ           store44
+last48:
+	ADDQ $0x02, R12
+	JZ   store50
+
+rest49:
 	VMOVUPS      (R11), Z12
 	VMOVUPS      64(R11), Z13
 	VBROADCASTSS (R10), Z14
@@ -1023,16 +1050,19 @@ last43:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         DI, R10
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R11
+	DECQ         R12
+	JNZ          rest49
 
-store44:
+store50:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow46
+	JNE     narrow52
 	TESTL   R11, R11
-	JZ      plain47
+	JZ      plain53
 	VMOVUPS (R9), Z12
 	VADDPS  Z12, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -1075,9 +1105,9 @@ store44:
 	VADDPS  Z12, Z11, Z11
 	VMOVUPS Z11, 64(R9)
 	ADDQ    R10, R9
-	JMP     next45
+	JMP     next51
 
-plain47:
+plain53:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -1096,9 +1126,9 @@ plain47:
 	VMOVUPS Z10, (R9)
 	VMOVUPS Z11, 64(R9)
 	ADDQ    R10, R9
-	JMP     next45
+	JMP     next51
 
-narrow46:
+narrow52:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -1115,7 +1145,7 @@ narrow46:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain48
+	JZ        plain54
 	VMOVUPS.Z (R9), K1, Z12
 	VADDPS    Z12, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -1158,9 +1188,9 @@ narrow46:
 	VADDPS    Z12, Z11, Z11
 	VMOVUPS   Z11, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next45
+	JMP       next51
 
-plain48:
+plain54:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -1180,7 +1210,7 @@ plain48:
 	VMOVUPS Z11, K2, 64(R9)
 	ADDQ    R10, R9
 
-next45:
+next51:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -1188,7 +1218,7 @@ next45:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block41
+	JNZ     block46
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1208,7 +1238,7 @@ TEXT ·avx512Gemm7(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block49:
+block55:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -1229,10 +1259,10 @@ block49:
 	VPXORD Z13, Z13, Z13
 	MOVQ   R8, R12
 	MOVQ   DX, R13
-	SHRQ   $0x01, R13
-	JZ     last51
+	SUBQ   $0x02, R13
+	JLT    last57
 
-loop50:
+loop56:
 	VMOVUPS      (R12), Z14
 	VMOVUPS      64(R12), Z15
 	VBROADCASTSS (R10), Z16
@@ -1286,12 +1316,14 @@ loop50:
 	ADDQ         DI, R11
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R12
-	DECQ         R13
-	JNZ          loop50
+	SUBQ         $0x02, R13
+	JGE          loop56
 
-last51:
-	TESTQ        $0x00000001, DX
-	JZ           store52
+last57:
+	ADDQ $0x02, R13
+	JZ   store59
+
+rest58:
 	VMOVUPS      (R12), Z14
 	VMOVUPS      64(R12), Z15
 	VBROADCASTSS (R10), Z16
@@ -1318,16 +1350,19 @@ last51:
 	ADDQ         DI, R10
 	ADDQ         DI, R11
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R12
+	DECQ         R13
+	JNZ          rest58
 
-store52:
+store59:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow54
+	JNE     narrow61
 	TESTL   R11, R11
-	JZ      plain55
+	JZ      plain62
 	VMOVUPS (R9), Z14
 	VADDPS  Z14, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -1377,9 +1412,9 @@ store52:
 	VADDPS  Z14, Z13, Z13
 	VMOVUPS Z13, 64(R9)
 	ADDQ    R10, R9
-	JMP     next53
+	JMP     next60
 
-plain55:
+plain62:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -1401,9 +1436,9 @@ plain55:
 	VMOVUPS Z12, (R9)
 	VMOVUPS Z13, 64(R9)
 	ADDQ    R10, R9
-	JMP     next53
+	JMP     next60
 
-narrow54:
+narrow61:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -1420,7 +1455,7 @@ narrow54:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain56
+	JZ        plain63
 	VMOVUPS.Z (R9), K1, Z14
 	VADDPS    Z14, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -1470,9 +1505,9 @@ narrow54:
 	VADDPS    Z14, Z13, Z13
 	VMOVUPS   Z13, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next53
+	JMP       next60
 
-plain56:
+plain63:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -1495,7 +1530,7 @@ plain56:
 	VMOVUPS Z13, K2, 64(R9)
 	ADDQ    R10, R9
 
-next53:
+next60:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -1504,7 +1539,7 @@ next53:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block49
+	JNZ     block55
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1524,7 +1559,7 @@ TEXT ·avx512Gemm8(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block57:
+block64:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -1547,10 +1582,10 @@ block57:
 	VPXORD Z15, Z15, Z15
 	MOVQ   R8, R12
 	MOVQ   DX, R13
-	SHRQ   $0x01, R13
-	JZ     last59
+	SUBQ   $0x02, R13
+	JLT    last66
 
-loop58:
+loop65:
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
 	VBROADCASTSS (R10), Z18
@@ -1610,12 +1645,14 @@ loop58:
 	ADDQ         DI, R11
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R12
-	DECQ         R13
-	JNZ          loop58
+	SUBQ         $0x02, R13
+	JGE          loop65
 
-last59:
-	TESTQ        $0x00000001, DX
-	JZ           store60
+last66:
+	ADDQ $0x02, R13
+	JZ   store68
+
+rest67:
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
 	VBROADCASTSS (R10), Z18
@@ -1645,16 +1682,19 @@ last59:
 	ADDQ         DI, R10
 	ADDQ         DI, R11
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R12
+	DECQ         R13
+	JNZ          rest67
 
-store60:
+store68:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow62
+	JNE     narrow70
 	TESTL   R11, R11
-	JZ      plain63
+	JZ      plain71
 	VMOVUPS (R9), Z16
 	VADDPS  Z16, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -1711,9 +1751,9 @@ store60:
 	VADDPS  Z16, Z15, Z15
 	VMOVUPS Z15, 64(R9)
 	ADDQ    R10, R9
-	JMP     next61
+	JMP     next69
 
-plain63:
+plain71:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -1738,9 +1778,9 @@ plain63:
 	VMOVUPS Z14, (R9)
 	VMOVUPS Z15, 64(R9)
 	ADDQ    R10, R9
-	JMP     next61
+	JMP     next69
 
-narrow62:
+narrow70:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -1757,7 +1797,7 @@ narrow62:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain64
+	JZ        plain72
 	VMOVUPS.Z (R9), K1, Z16
 	VADDPS    Z16, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -1814,9 +1854,9 @@ narrow62:
 	VADDPS    Z16, Z15, Z15
 	VMOVUPS   Z15, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next61
+	JMP       next69
 
-plain64:
+plain72:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -1842,7 +1882,7 @@ plain64:
 	VMOVUPS Z15, K2, 64(R9)
 	ADDQ    R10, R9
 
-next61:
+next69:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -1852,7 +1892,7 @@ next61:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block57
+	JNZ     block64
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1872,7 +1912,7 @@ TEXT ·avx512Gemm9(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block65:
+block73:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -1897,10 +1937,10 @@ block65:
 	VPXORD Z17, Z17, Z17
 	MOVQ   R8, R12
 	MOVQ   DX, R13
-	SHRQ   $0x01, R13
-	JZ     last67
+	SUBQ   $0x02, R13
+	JLT    last75
 
-loop66:
+loop74:
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
 	VBROADCASTSS (R10), Z20
@@ -1966,12 +2006,14 @@ loop66:
 	ADDQ         DI, R11
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R12
-	DECQ         R13
-	JNZ          loop66
+	SUBQ         $0x02, R13
+	JGE          loop74
 
-last67:
-	TESTQ        $0x00000001, DX
-	JZ           store68
+last75:
+	ADDQ $0x02, R13
+	JZ   store77
+
+rest76:
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
 	VBROADCASTSS (R10), Z20
@@ -2004,16 +2046,19 @@ last67:
 	ADDQ         DI, R10
 	ADDQ         DI, R11
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R12
+	DECQ         R13
+	JNZ          rest76
 
-store68:
+store77:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow70
+	JNE     narrow79
 	TESTL   R11, R11
-	JZ      plain71
+	JZ      plain80
 	VMOVUPS (R9), Z18
 	VADDPS  Z18, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -2077,9 +2122,9 @@ store68:
 	VADDPS  Z18, Z17, Z17
 	VMOVUPS Z17, 64(R9)
 	ADDQ    R10, R9
-	JMP     next69
+	JMP     next78
 
-plain71:
+plain80:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -2107,9 +2152,9 @@ plain71:
 	VMOVUPS Z16, (R9)
 	VMOVUPS Z17, 64(R9)
 	ADDQ    R10, R9
-	JMP     next69
+	JMP     next78
 
-narrow70:
+narrow79:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -2126,7 +2171,7 @@ narrow70:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain72
+	JZ        plain81
 	VMOVUPS.Z (R9), K1, Z18
 	VADDPS    Z18, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -2190,9 +2235,9 @@ narrow70:
 	VADDPS    Z18, Z17, Z17
 	VMOVUPS   Z17, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next69
+	JMP       next78
 
-plain72:
+plain81:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -2221,7 +2266,7 @@ plain72:
 	VMOVUPS Z17, K2, 64(R9)
 	ADDQ    R10, R9
 
-next69:
+next78:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -2232,7 +2277,7 @@ next69:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block65
+	JNZ     block73
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2252,7 +2297,7 @@ TEXT ·avx512Gemm10(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block73:
+block82:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -2280,10 +2325,10 @@ block73:
 	VPXORD Z19, Z19, Z19
 	MOVQ   R8, R13
 	MOVQ   DX, R14
-	SHRQ   $0x01, R14
-	JZ     last75
+	SUBQ   $0x02, R14
+	JLT    last84
 
-loop74:
+loop83:
 	VMOVUPS      (R13), Z20
 	VMOVUPS      64(R13), Z21
 	VBROADCASTSS (R10), Z22
@@ -2357,12 +2402,14 @@ loop74:
 	ADDQ         DI, R12
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R13
-	DECQ         R14
-	JNZ          loop74
+	SUBQ         $0x02, R14
+	JGE          loop83
 
-last75:
-	TESTQ        $0x00000001, DX
-	JZ           store76
+last84:
+	ADDQ $0x02, R14
+	JZ   store86
+
+rest85:
 	VMOVUPS      (R13), Z20
 	VMOVUPS      64(R13), Z21
 	VBROADCASTSS (R10), Z22
@@ -2399,16 +2446,19 @@ last75:
 	ADDQ         DI, R11
 	ADDQ         DI, R12
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R13
+	DECQ         R14
+	JNZ          rest85
 
-store76:
+store86:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow78
+	JNE     narrow88
 	TESTL   R11, R11
-	JZ      plain79
+	JZ      plain89
 	VMOVUPS (R9), Z20
 	VADDPS  Z20, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -2479,9 +2529,9 @@ store76:
 	VADDPS  Z20, Z19, Z19
 	VMOVUPS Z19, 64(R9)
 	ADDQ    R10, R9
-	JMP     next77
+	JMP     next87
 
-plain79:
+plain89:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -2512,9 +2562,9 @@ plain79:
 	VMOVUPS Z18, (R9)
 	VMOVUPS Z19, 64(R9)
 	ADDQ    R10, R9
-	JMP     next77
+	JMP     next87
 
-narrow78:
+narrow88:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -2531,7 +2581,7 @@ narrow78:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain80
+	JZ        plain90
 	VMOVUPS.Z (R9), K1, Z20
 	VADDPS    Z20, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -2602,9 +2652,9 @@ narrow78:
 	VADDPS    Z20, Z19, Z19
 	VMOVUPS   Z19, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next77
+	JMP       next87
 
-plain80:
+plain90:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -2636,7 +2686,7 @@ plain80:
 	VMOVUPS Z19, K2, 64(R9)
 	ADDQ    R10, R9
 
-next77:
+next87:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -2648,7 +2698,7 @@ next77:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block73
+	JNZ     block82
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2668,7 +2718,7 @@ TEXT ·avx512Gemm11(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block81:
+block91:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -2698,10 +2748,10 @@ block81:
 	VPXORD Z21, Z21, Z21
 	MOVQ   R8, R13
 	MOVQ   DX, R14
-	SHRQ   $0x01, R14
-	JZ     last83
+	SUBQ   $0x02, R14
+	JLT    last93
 
-loop82:
+loop92:
 	VMOVUPS      (R13), Z22
 	VMOVUPS      64(R13), Z23
 	VBROADCASTSS (R10), Z24
@@ -2781,12 +2831,14 @@ loop82:
 	ADDQ         DI, R12
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R13
-	DECQ         R14
-	JNZ          loop82
+	SUBQ         $0x02, R14
+	JGE          loop92
 
-last83:
-	TESTQ        $0x00000001, DX
-	JZ           store84
+last93:
+	ADDQ $0x02, R14
+	JZ   store95
+
+rest94:
 	VMOVUPS      (R13), Z22
 	VMOVUPS      64(R13), Z23
 	VBROADCASTSS (R10), Z24
@@ -2826,16 +2878,19 @@ last83:
 	ADDQ         DI, R11
 	ADDQ         DI, R12
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R13
+	DECQ         R14
+	JNZ          rest94
 
-store84:
+store95:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow86
+	JNE     narrow97
 	TESTL   R11, R11
-	JZ      plain87
+	JZ      plain98
 	VMOVUPS (R9), Z22
 	VADDPS  Z22, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -2913,9 +2968,9 @@ store84:
 	VADDPS  Z22, Z21, Z21
 	VMOVUPS Z21, 64(R9)
 	ADDQ    R10, R9
-	JMP     next85
+	JMP     next96
 
-plain87:
+plain98:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -2949,9 +3004,9 @@ plain87:
 	VMOVUPS Z20, (R9)
 	VMOVUPS Z21, 64(R9)
 	ADDQ    R10, R9
-	JMP     next85
+	JMP     next96
 
-narrow86:
+narrow97:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -2968,7 +3023,7 @@ narrow86:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain88
+	JZ        plain99
 	VMOVUPS.Z (R9), K1, Z22
 	VADDPS    Z22, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -3046,9 +3101,9 @@ narrow86:
 	VADDPS    Z22, Z21, Z21
 	VMOVUPS   Z21, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next85
+	JMP       next96
 
-plain88:
+plain99:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -3083,7 +3138,7 @@ plain88:
 	VMOVUPS Z21, K2, 64(R9)
 	ADDQ    R10, R9
 
-next85:
+next96:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -3096,7 +3151,7 @@ next85:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block81
+	JNZ     block91
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3116,7 +3171,7 @@ TEXT ·avx512Gemm12(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 	SHLQ    $0x02, DI
 
-block89:
+block100:
 	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, R10
 	LEAQ   (R10)(CX*1), R11
@@ -3148,10 +3203,10 @@ block89:
 	VPXORD Z23, Z23, Z23
 	MOVQ   R8, R13
 	MOVQ   DX, R14
-	SHRQ   $0x01, R14
-	JZ     last91
+	SUBQ   $0x02, R14
+	JLT    last102
 
-loop90:
+loop101:
 	VMOVUPS      (R13), Z24
 	VMOVUPS      64(R13), Z25
 	VBROADCASTSS (R10), Z26
@@ -3237,12 +3292,14 @@ loop90:
 	ADDQ         DI, R12
 	ADDQ         DI, CX
 	ADDQ         $0x00000100, R13
-	DECQ         R14
-	JNZ          loop90
+	SUBQ         $0x02, R14
+	JGE          loop101
 
-last91:
-	TESTQ        $0x00000001, DX
-	JZ           store92
+last102:
+	ADDQ $0x02, R14
+	JZ   store104
+
+rest103:
 	VMOVUPS      (R13), Z24
 	VMOVUPS      64(R13), Z25
 	VBROADCASTSS (R10), Z26
@@ -3285,16 +3342,19 @@ last91:
 	ADDQ         DI, R11
 	ADDQ         DI, R12
 	ADDQ         DI, CX
+	ADDQ         $0x00000080, R13
+	DECQ         R14
+	JNZ          rest103
 
-store92:
+store104:
 	MOVQ    ldc+56(FP), R10
 	SHLQ    $0x02, R10
 	MOVBLZX acc+64(FP), R11
 	MOVQ    width+72(FP), R12
 	CMPQ    R12, $0x00000020
-	JNE     narrow94
+	JNE     narrow106
 	TESTL   R11, R11
-	JZ      plain95
+	JZ      plain107
 	VMOVUPS (R9), Z24
 	VADDPS  Z24, Z0, Z0
 	VMOVUPS Z0, (R9)
@@ -3379,9 +3439,9 @@ store92:
 	VADDPS  Z24, Z23, Z23
 	VMOVUPS Z23, 64(R9)
 	ADDQ    R10, R9
-	JMP     next93
+	JMP     next105
 
-plain95:
+plain107:
 	VMOVUPS Z0, (R9)
 	VMOVUPS Z1, 64(R9)
 	ADDQ    R10, R9
@@ -3418,9 +3478,9 @@ plain95:
 	VMOVUPS Z22, (R9)
 	VMOVUPS Z23, 64(R9)
 	ADDQ    R10, R9
-	JMP     next93
+	JMP     next105
 
-narrow94:
+narrow106:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
@@ -3437,7 +3497,7 @@ narrow94:
 	DECQ      R12
 	KMOVW     R12, K2
 	TESTL     R11, R11
-	JZ        plain96
+	JZ        plain108
 	VMOVUPS.Z (R9), K1, Z24
 	VADDPS    Z24, Z0, Z0
 	VMOVUPS   Z0, K1, (R9)
@@ -3522,9 +3582,9 @@ narrow94:
 	VADDPS    Z24, Z23, Z23
 	VMOVUPS   Z23, K2, 64(R9)
 	ADDQ      R10, R9
-	JMP       next93
+	JMP       next105
 
-plain96:
+plain108:
 	VMOVUPS Z0, K1, (R9)
 	VMOVUPS Z1, K2, 64(R9)
 	ADDQ    R10, R9
@@ -3562,7 +3622,7 @@ plain96:
 	VMOVUPS Z23, K2, 64(R9)
 	ADDQ    R10, R9
 
-next93:
+next105:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	ADDQ    SI, BX
@@ -3576,7 +3636,7 @@ next93:
 	ADDQ    SI, BX
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     block89
+	JNZ     block100
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3601,7 +3661,7 @@ TEXT ·avx512Peak(SB), NOSPLIT, $8-8
 	VPXORD  Z11, Z11, Z11
 	VPXORD  Z12, Z12, Z12
 
-loop97:
+loop109:
 	VFMADD231PS Z12, Z12, Z0
 	VFMADD231PS Z12, Z12, Z1
 	VFMADD231PS Z12, Z12, Z2
@@ -3615,7 +3675,7 @@ loop97:
 	VFMADD231PS Z12, Z12, Z10
 	VFMADD231PS Z12, Z12, Z11
 	DECQ        AX
-	JNZ         loop97
+	JNZ         loop109
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -3666,12 +3726,12 @@ TEXT ·avx512LSTMForward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row98:
+row110:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail100
+	JZ    tail112
 
-loop99:
+loop111:
 	VMOVUPS      (R9)(BX*1), Z13
 	VMOVUPS      (R10)(BX*1), Z14
 	VADDPS       Z14, Z13, Z13
@@ -3801,11 +3861,11 @@ loop99:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R14
 	DECQ         DX
-	JNZ          loop99
+	JNZ          loop111
 
-tail100:
+tail112:
 	TESTQ        R15, R15
-	JZ           next101
+	JZ           next113
 	VMOVUPS.Z    (R9)(BX*1), K1, Z13
 	VMOVUPS.Z    (R10)(BX*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
@@ -3935,12 +3995,12 @@ tail100:
 	ADDQ         R15, R13
 	ADDQ         R15, R14
 
-next101:
+next113:
 	ADDQ    SI, R9
 	ADDQ    DI, R10
 	ADDQ    R8, R14
 	DECQ    AX
-	JNZ     row98
+	JNZ     row110
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4015,12 +4075,12 @@ TEXT ·avx512LSTMBackward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row102:
+row114:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail104
+	JZ    tail116
 
-loop103:
+loop115:
 	VMOVUPS      (R9), Z1
 	VMOVUPS      (R10), Z2
 	VADDPS       Z2, Z1, Z1
@@ -4064,11 +4124,11 @@ loop103:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R11
 	DECQ         DX
-	JNZ          loop103
+	JNZ          loop115
 
-tail104:
+tail116:
 	TESTQ        R14, R14
-	JZ           next105
+	JZ           next117
 	VMOVUPS.Z    (R9), K1, Z1
 	VMOVUPS.Z    (R10), K1, Z2
 	VADDPS       Z2, Z1, Z1
@@ -4112,11 +4172,11 @@ tail104:
 	ADDQ         R14, R13
 	ADDQ         R14, R11
 
-next105:
+next117:
 	ADDQ    SI, R8
 	ADDQ    DI, R9
 	DECQ    AX
-	JNZ     row102
+	JNZ     row114
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4157,25 +4217,25 @@ TEXT ·avx512Softmax(SB), NOSPLIT, $8-48
 	SHLQ         $0x02, CX
 	SHLQ         $0x02, DX
 
-row106:
+row118:
 	VMOVUPS Z12, Z13
 	XORQ    R10, R10
 
-loop107:
+loop119:
 	CMPQ    R10, CX
-	JGE     tail108
+	JGE     tail120
 	VMOVUPS (BX)(R10*1), Z14
 	VMAXPS  Z14, Z13, Z13
 	ADDQ    $0x40, R10
-	JMP     loop107
+	JMP     loop119
 
-tail108:
+tail120:
 	TESTQ     R9, R9
-	JZ        done109
+	JZ        done121
 	VMOVUPS.Z (BX)(R10*1), K1, Z14
 	VMAXPS    Z14, Z13, K1, Z13
 
-done109:
+done121:
 	VEXTRACTF64X4 $0x01, Z13, Y14
 	VMAXPS        Y14, Y13, Y13
 	VEXTRACTF128  $0x01, Y13, X14
@@ -4189,9 +4249,9 @@ done109:
 	VPXORD        Z2, Z2, Z2
 	XORQ          R10, R10
 
-loop110:
+loop122:
 	CMPQ          R10, CX
-	JGE           tail111
+	JGE           tail123
 	VMOVUPS       (BX)(R10*1), Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4214,11 +4274,11 @@ loop110:
 	VMOVUPS       Z17, (SI)(R10*1)
 	VADDPS        Z17, Z2, Z2
 	ADDQ          $0x40, R10
-	JMP           loop110
+	JMP           loop122
 
-tail111:
+tail123:
 	TESTQ         R9, R9
-	JZ            done112
+	JZ            done124
 	VMOVUPS.Z     (BX)(R10*1), K1, Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4241,7 +4301,7 @@ tail111:
 	VMOVUPS       Z16, K1, (SI)(R10*1)
 	VADDPS        Z16, Z2, K1, Z2
 
-done112:
+done124:
 	VEXTRACTF64X4 $0x01, Z2, Y13
 	VADDPS        Y13, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X13
@@ -4255,29 +4315,29 @@ done112:
 	VDIVPS        Z2, Z11, Z13
 	XORQ          R10, R10
 
-loop113:
+loop125:
 	CMPQ    R10, CX
-	JGE     tail114
+	JGE     tail126
 	VMOVUPS (SI)(R10*1), Z14
 	VMULPS  Z13, Z14, Z14
 	VMOVUPS Z14, (SI)(R10*1)
 	ADDQ    $0x40, R10
-	JMP     loop113
+	JMP     loop125
 
-tail114:
+tail126:
 	TESTQ     R9, R9
-	JZ        done115
+	JZ        done127
 	VMOVUPS.Z (SI)(R10*1), K1, Z14
 	VMULPS    Z13, Z14, Z14
 	VMOVUPS   Z14, K1, (SI)(R10*1)
 
-done115:
+done127:
 	ADDQ    DX, BX
 	ADDQ    DX, SI
 	ADDQ    $0x04, DI
 	ADDQ    $0x04, R8
 	DECQ    AX
-	JNZ     row106
+	JNZ     row118
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4309,12 +4369,12 @@ TEXT ·avx512AddBiasReLU(SB), NOSPLIT, $8-32
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row116:
+row128:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail118
+	JZ    tail130
 
-loop117:
+loop129:
 	VMOVUPS (BX), Z1
 	VMOVUPS (SI), Z2
 	VADDPS  Z2, Z1, Z1
@@ -4323,11 +4383,11 @@ loop117:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    DX
-	JNZ     loop117
+	JNZ     loop129
 
-tail118:
+tail130:
 	TESTQ     R8, R8
-	JZ        next119
+	JZ        next131
 	VMOVUPS.Z (BX), K1, Z1
 	VMOVUPS.Z (SI), K1, Z2
 	VADDPS    Z2, Z1, Z1
@@ -4336,10 +4396,10 @@ tail118:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next119:
+next131:
 	ADDQ    DI, SI
 	DECQ    AX
-	JNZ     row116
+	JNZ     row128
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4365,12 +4425,12 @@ TEXT ·avx512ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row120:
+row132:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail122
+	JZ    tail134
 
-loop121:
+loop133:
 	VMOVUPS   (DX), Z1
 	VMOVUPS   (BX), Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4380,11 +4440,11 @@ loop121:
 	ADDQ      $0x40, BX
 	ADDQ      $0x40, SI
 	DECQ      CX
-	JNZ       loop121
+	JNZ       loop133
 
-tail122:
+tail134:
 	TESTQ     R8, R8
-	JZ        next123
+	JZ        next135
 	VMOVUPS.Z (DX), K1, Z1
 	VMOVUPS.Z (BX), K1, Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4394,9 +4454,9 @@ tail122:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next123:
+next135:
 	DECQ    DI
-	JNZ     row120
+	JNZ     row132
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4413,9 +4473,9 @@ TEXT ·avx512ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-columns125:
+columns137:
 	CMPQ   DX, $0x00000040
-	JLT    fewer126
+	JLT    fewer138
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4423,7 +4483,7 @@ columns125:
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop127:
+loop139:
 	VMOVUPS (R8), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS 64(R8), Z4
@@ -4434,7 +4494,7 @@ loop127:
 	VADDPS  Z4, Z3, Z3
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop127
+	JNZ     loop139
 	VMOVUPS (SI), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (SI)
@@ -4450,33 +4510,33 @@ loop127:
 	ADDQ    $0x00000100, BX
 	ADDQ    $0x00000100, SI
 	SUBQ    $0x00000040, DX
-	JMP     columns125
+	JMP     columns137
 
-fewer126:
-columns128:
+fewer138:
+columns140:
 	CMPQ   DX, $0x00000010
-	JLT    fewer129
+	JLT    fewer141
 	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop130:
+loop142:
 	VMOVUPS (R8), Z0
 	VADDPS  Z0, Z5, Z5
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop130
+	JNZ     loop142
 	VMOVUPS (SI), Z0
 	VADDPS  Z0, Z5, Z5
 	VMOVUPS Z5, (SI)
 	ADDQ    $0x00000040, BX
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, DX
-	JMP     columns128
+	JMP     columns140
 
-fewer129:
+fewer141:
 	TESTQ  DX, DX
-	JZ     done124
+	JZ     done136
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R8
 	SHLQ   CL, R8
@@ -4485,12 +4545,12 @@ fewer129:
 	VPXORD Z6, Z6, Z6
 	MOVQ   BX, CX
 
-loop131:
+loop143:
 	VMOVUPS.Z (CX), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	ADDQ      DI, CX
 	DECQ      AX
-	JNZ       loop131
+	JNZ       loop143
 	VMOVUPS.Z (SI), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	VMOVUPS   Z6, K1, (SI)
@@ -4498,7 +4558,7 @@ loop131:
 	ADDQ      DX, BX
 	ADDQ      DX, SI
 
-done124:
+done136:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4517,9 +4577,9 @@ TEXT ·avx512ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    DX, R9
 	SHLQ    $0x02, R9
 
-columns133:
+columns145:
 	CMPQ   DX, $0x00000040
-	JLT    fewer134
+	JLT    fewer146
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4532,7 +4592,7 @@ columns133:
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop135:
+loop147:
 	VMOVUPS     (R10), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     (R11), Z9
@@ -4552,7 +4612,7 @@ loop135:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop135
+	JNZ         loop147
 	VMOVUPS     (SI), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     Z0, (SI)
@@ -4582,19 +4642,19 @@ loop135:
 	ADDQ        $0x00000100, DI
 	ADDQ        $0x00000100, R8
 	SUBQ        $0x00000040, DX
-	JMP         columns133
+	JMP         columns145
 
-fewer134:
-columns136:
+fewer146:
+columns148:
 	CMPQ   DX, $0x00000010
-	JLT    fewer137
+	JLT    fewer149
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	MOVQ   AX, CX
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop138:
+loop150:
 	VMOVUPS     (R10), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     (R11), Z1
@@ -4602,7 +4662,7 @@ loop138:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop138
+	JNZ         loop150
 	VMOVUPS     (SI), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     Z10, (SI)
@@ -4614,11 +4674,11 @@ loop138:
 	ADDQ        $0x00000040, DI
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, DX
-	JMP         columns136
+	JMP         columns148
 
-fewer137:
+fewer149:
 	TESTQ  DX, DX
-	JZ     done132
+	JZ     done144
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R10
 	SHLQ   CL, R10
@@ -4629,7 +4689,7 @@ fewer137:
 	MOVQ   BX, CX
 	MOVQ   DI, R10
 
-loop139:
+loop151:
 	VMOVUPS.Z   (CX), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS.Z   (R10), K1, Z1
@@ -4637,7 +4697,7 @@ loop139:
 	ADDQ        R9, CX
 	ADDQ        R9, R10
 	DECQ        AX
-	JNZ         loop139
+	JNZ         loop151
 	VMOVUPS.Z   (SI), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS     Z12, K1, (SI)
@@ -4650,7 +4710,7 @@ loop139:
 	ADDQ        DX, DI
 	ADDQ        DX, R8
 
-done132:
+done144:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4680,12 +4740,12 @@ TEXT ·avx512Affine(SB), NOSPLIT, $8-48
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row140:
+row152:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail142
+	JZ    tail154
 
-loop141:
+loop153:
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (SI), Z2
@@ -4696,11 +4756,11 @@ loop141:
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
 	DECQ        DX
-	JNZ         loop141
+	JNZ         loop153
 
-tail142:
+tail154:
 	TESTQ       R10, R10
-	JZ          next143
+	JZ          next155
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (DI), K1, Z1
 	VMOVUPS.Z   (SI), K1, Z2
@@ -4711,11 +4771,11 @@ tail142:
 	ADDQ        R10, DI
 	ADDQ        R10, R8
 
-next143:
+next155:
 	ADDQ    R9, SI
 	ADDQ    R9, DI
 	DECQ    AX
-	JNZ     row140
+	JNZ     row152
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4747,12 +4807,12 @@ TEXT ·avx512Affine2(SB), NOSPLIT, $8-64
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row144:
+row156:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail146
+	JZ    tail158
 
-loop145:
+loop157:
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (R9), Z1
 	VMOVUPS     (R8), Z2
@@ -4768,11 +4828,11 @@ loop145:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	DECQ        DX
-	JNZ         loop145
+	JNZ         loop157
 
-tail146:
+tail158:
 	TESTQ       R12, R12
-	JZ          next147
+	JZ          next159
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (R9), K1, Z1
 	VMOVUPS.Z   (R8), K1, Z2
@@ -4788,12 +4848,12 @@ tail146:
 	ADDQ        R12, R9
 	ADDQ        R12, R10
 
-next147:
+next159:
 	ADDQ    R11, DI
 	ADDQ    R11, R8
 	ADDQ    R11, R9
 	DECQ    AX
-	JNZ     row144
+	JNZ     row156
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4818,12 +4878,12 @@ TEXT ·avx512Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row148:
+row160:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail150
+	JZ    tail162
 
-loop149:
+loop161:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -4832,11 +4892,11 @@ loop149:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop149
+	JNZ     loop161
 
-tail150:
+tail162:
 	TESTQ     R8, R8
-	JZ        next151
+	JZ        next163
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VMULPS    Z1, Z0, Z0
@@ -4845,9 +4905,9 @@ tail150:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next151:
+next163:
 	DECQ    DI
-	JNZ     row148
+	JNZ     row160
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4872,12 +4932,12 @@ TEXT ·avx512Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row152:
+row164:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail154
+	JZ    tail166
 
-loop153:
+loop165:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -4886,11 +4946,11 @@ loop153:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop153
+	JNZ     loop165
 
-tail154:
+tail166:
 	TESTQ     R8, R8
-	JZ        next155
+	JZ        next167
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -4899,9 +4959,9 @@ tail154:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next155:
+next167:
 	DECQ    DI
-	JNZ     row152
+	JNZ     row164
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4919,13 +4979,13 @@ TEXT ·avx512Gather(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row156:
+row168:
 	MOVQ table+32(FP), R10
 	MOVQ BX, R9
 
-columns158:
+columns170:
 	CMPQ    R9, $0x00000040
-	JLT     fewer159
+	JLT     fewer171
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -4937,9 +4997,9 @@ columns158:
 	VMOVUPS 128(R12), Z2
 	VMOVUPS 192(R12), Z3
 	DECQ    CX
-	JZ      done161
+	JZ      done173
 
-loop160:
+loop172:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -4953,9 +5013,9 @@ loop160:
 	VMOVUPS 192(R12), Z4
 	VADDPS  Z4, Z3, Z3
 	DECQ    CX
-	JNZ     loop160
+	JNZ     loop172
 
-done161:
+done173:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	VMOVUPS Z2, 128(DI)
@@ -4963,12 +5023,12 @@ done161:
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns158
+	JMP     columns170
 
-fewer159:
-columns162:
+fewer171:
+columns174:
 	CMPQ    R9, $0x00000010
-	JLT     fewer163
+	JLT     fewer175
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -4977,9 +5037,9 @@ columns162:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Z0
 	DECQ    CX
-	JZ      done165
+	JZ      done177
 
-loop164:
+loop176:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -4987,18 +5047,18 @@ loop164:
 	VMOVUPS (R12), Z1
 	VADDPS  Z1, Z0, Z0
 	DECQ    CX
-	JNZ     loop164
+	JNZ     loop176
 
-done165:
+done177:
 	VMOVUPS Z0, (DI)
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns162
+	JMP     columns174
 
-fewer163:
+fewer175:
 	TESTQ     R9, R9
-	JZ        done157
+	JZ        done169
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5012,9 +5072,9 @@ fewer163:
 	ADDQ      $0x04, R11
 	VMOVUPS.Z (R12), K1, Z0
 	DECQ      CX
-	JZ        done167
+	JZ        done179
 
-loop166:
+loop178:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5022,18 +5082,18 @@ loop166:
 	VMOVUPS.Z (R12), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	DECQ      CX
-	JNZ       loop166
+	JNZ       loop178
 
-done167:
+done179:
 	VMOVUPS Z0, K1, (DI)
 	SHLQ    $0x02, R9
 	ADDQ    R9, R10
 	ADDQ    R9, DI
 
-done157:
+done169:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row156
+	JNZ     row168
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5051,13 +5111,13 @@ TEXT ·avx512Scatter(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row168:
+row180:
 	MOVQ dTable+40(FP), R10
 	MOVQ BX, R9
 
-columns170:
+columns182:
 	CMPQ    R9, $0x00000040
-	JLT     fewer171
+	JLT     fewer183
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
@@ -5065,7 +5125,7 @@ columns170:
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
 
-loop172:
+loop184:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5083,21 +5143,21 @@ loop172:
 	VADDPS  Z3, Z4, Z4
 	VMOVUPS Z4, 192(R12)
 	DECQ    CX
-	JNZ     loop172
+	JNZ     loop184
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns170
+	JMP     columns182
 
-fewer171:
-columns173:
+fewer183:
+columns185:
 	CMPQ    R9, $0x00000010
-	JLT     fewer174
+	JLT     fewer186
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
 
-loop175:
+loop187:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5106,15 +5166,15 @@ loop175:
 	VADDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (R12)
 	DECQ    CX
-	JNZ     loop175
+	JNZ     loop187
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns173
+	JMP     columns185
 
-fewer174:
+fewer186:
 	TESTQ     R9, R9
-	JZ        done169
+	JZ        done181
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5124,7 +5184,7 @@ fewer174:
 	MOVQ      SI, R11
 	VMOVUPS.Z (DI), K1, Z0
 
-loop176:
+loop188:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5133,15 +5193,15 @@ loop176:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (R12)
 	DECQ      CX
-	JNZ       loop176
+	JNZ       loop188
 	SHLQ      $0x02, R9
 	ADDQ      R9, R10
 	ADDQ      R9, DI
 
-done169:
+done181:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row168
+	JNZ     row180
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5174,12 +5234,12 @@ TEXT ·avx512Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R9
 	SHRQ         $0x04, AX
 
-row177:
+row189:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail179
+	JZ    tail191
 
-loop178:
+loop190:
 	VMOVUPS     (BX), Z7
 	VMOVUPS     (SI), Z8
 	VMOVUPS     (DI), Z9
@@ -5202,11 +5262,11 @@ loop178:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, DI
 	DECQ        CX
-	JNZ         loop178
+	JNZ         loop190
 
-tail179:
+tail191:
 	TESTQ       R9, R9
-	JZ          next180
+	JZ          next192
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (SI), K1, Z8
 	VMOVUPS.Z   (DI), K1, Z9
@@ -5229,9 +5289,9 @@ tail179:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next180:
+next192:
 	DECQ    R8
-	JNZ     row177
+	JNZ     row189
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -79,7 +79,7 @@ func (g *generator) gemmRows(rows int) {
 			g.clear(s)
 		}
 	}
-	panel, pairs := g.GP64(), g.GP64()
+	panel, left := g.GP64(), g.GP64()
 	g.MOVQ(b, panel)
 	step := func(offset int) {
 		var right [registers]reg.VecVirtual
@@ -101,20 +101,30 @@ func (g *generator) gemmRows(rows int) {
 			g.ADDQ(cs, p)
 		}
 	}
-	loop, last, store := g.label("loop"), g.label("last"), g.label("store")
-	g.MOVQ(k, pairs)
-	g.SHRQ(operand.Imm(1), pairs)
-	g.JZ(operand.LabelRef(last))
+	// Unrolling further gains nothing with AVX-512, whose instructions are longer.
+	unroll := uint64(4)
+	if g.wide {
+		unroll = 2
+	}
+	loop, last, rest, store := g.label("loop"), g.label("last"), g.label("rest"), g.label("store")
+	g.MOVQ(k, left)
+	g.SUBQ(operand.Imm(unroll), left)
+	g.JLT(operand.LabelRef(last))
 	g.Label(loop)
-	step(0)
-	step(registers * g.size())
-	g.ADDQ(operand.U32(uint32(2*registers*g.size())), panel)
-	g.DECQ(pairs)
-	g.JNZ(operand.LabelRef(loop))
+	for i := range unroll {
+		step(int(i) * registers * g.size())
+	}
+	g.ADDQ(operand.U32(uint32(unroll)*registers*uint32(g.size())), panel)
+	g.SUBQ(operand.Imm(unroll), left)
+	g.JGE(operand.LabelRef(loop))
 	g.Label(last)
-	g.TESTQ(operand.U32(1), k)
+	g.ADDQ(operand.Imm(unroll), left)
 	g.JZ(operand.LabelRef(store))
+	g.Label(rest)
 	step(0)
+	g.ADDQ(operand.U32(registers*uint32(g.size())), panel)
+	g.DECQ(left)
+	g.JNZ(operand.LabelRef(rest))
 	g.Label(store)
 
 	next := g.label("next")
