@@ -28,7 +28,7 @@ STEPS = 3
 CASES = [
     dict(name="ids", window=12, batch=8, fields=4, classes=7, vocabulary=0, dim=0, units1=5, units2=4, padded=False, full=True),
     dict(name="embedding, padded", window=12, batch=8, fields=3, classes=6, vocabulary=12, dim=6, units1=5, units2=3, padded=True, full=True),
-    dict(name="paper", window=60, batch=8, fields=39, classes=59, vocabulary=0, dim=0, units1=156, units2=117, padded=False, full=False),
+    dict(name="paper", window=60, batch=3, fields=39, classes=59, vocabulary=0, dim=0, units1=156, units2=117, padded=False, full=False),
 ]
 
 
