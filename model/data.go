@@ -109,6 +109,18 @@ func newSamples(l layout, split *dataset.Split, ids feature.Matrix, labels []lab
 	return s
 }
 
+// anyScored tells whether the windows hold an event with a label.
+func (s *samples) anyScored(windows []dataset.Window) bool {
+	for _, w := range windows {
+		for _, e := range s.split.Events(w) {
+			if s.scored[e] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // gather fills b with up to batch windows; the rest is padding. rng gives the generator that decides
 // what to hide in the i-th of the windows; nil hides nothing. The loss weights' sum is returned: 0
 // means that the batch has nothing to learn from.

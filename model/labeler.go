@@ -42,7 +42,7 @@ func (t *Tagger) Label(ctx context.Context, events []*audit.Event, o VoteOptions
 	}
 	for _, e := range events {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("label events: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("label events: %w", ended(ctx))
 		}
 		if err := take(l.Push(e)); err != nil {
 			return nil, err

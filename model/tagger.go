@@ -86,7 +86,7 @@ func (t *Tagger) LabelWindows(ctx context.Context, c *dataset.Corpus, split *dat
 	width := components * t.Space.M()
 	for from := 0; from < len(windows); from += o.Batch {
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("label windows: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("label windows: %w", ended(ctx))
 		}
 		part := windows[from:min(from+o.Batch, len(windows))]
 		s.gather(batch, part, nil)

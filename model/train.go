@@ -58,7 +58,8 @@ type Hook struct {
 
 // History is what happened in a training.
 type History struct {
-	// Monitored is the loss that decides: "validation", or "training" without validation windows.
+	// Monitored is the loss that decides: "validation", or "training" where no event of a validation
+	// window has a label.
 	Monitored string  `json:"monitored"`
 	Epochs    []Epoch `json:"epochs"`
 	// Best is the number of the epoch whose weights were kept, from 1; 0: none was completed.
@@ -171,6 +172,9 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	l := newLayout(shape, encoder.Sizes(), c.Batch)
 	data := newSamples(l, split, encoder.Matrix(corpus.Events), corpus.Labels, corpus.Space)
 	data.augment = newAugmenter(c, encoder)
+	if !data.anyScored(split.Train) {
+		return fail(errors.New("no event of a training window has a label of its label space: use a labelled corpus"))
+	}
 
 	loop := newLoop(c, o, data, network, t.Weights, shape.tensors())
 	loop.identity = trainingIdentity(c, corpus, split, o)
@@ -250,11 +254,10 @@ type Loop struct {
 	state loopState
 	steps int // of the current epoch
 
-	started    time.Time // this run
-	startedCPU float64
-	epochFrom  time.Time // this run's part of the current epoch
-	epochCPU   float64
-	stepsDone  int // in this run
+	started   time.Time // this run
+	epochFrom time.Time // this run's part of the current epoch
+	epochCPU  float64
+	stepsDone int // in this run
 }
 
 // loopState is what a checkpoint holds besides tensors. Step may equal the epoch's number of steps:
@@ -292,7 +295,7 @@ func newLoop(c Config, o TrainOptions, data *samples, network learner, weights W
 	}
 	l.state = loopState{Epoch: 1, LearningRate: c.LearningRate}
 	l.state.History.Monitored = "validation"
-	if len(data.split.Validation) == 0 {
+	if !data.anyScored(data.split.Validation) {
 		l.state.History.Monitored = "training"
 	}
 	l.hooks = append([]Hook{
@@ -339,7 +342,7 @@ func (l *Loop) run(ctx context.Context) error {
 		return err
 	}
 	l.network.SetLearningRate(l.state.LearningRate)
-	l.started, l.startedCPU = time.Now(), cpuSeconds()
+	l.started = time.Now()
 	if err := l.call(func(h Hook) func(*Loop) error { return h.Start }); err != nil {
 		return err
 	}
@@ -370,6 +373,14 @@ func (l *Loop) call(which func(Hook) func(*Loop) error) error {
 	return nil
 }
 
+// ended is the error of a context that has ended, with the cause where that says more.
+func ended(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return fmt.Errorf("%w (%w)", ctx.Err(), cause)
+	}
+	return ctx.Err()
+}
+
 // errInterrupted marks the place where the loop saw that its context had ended.
 var errInterrupted = errors.New("interrupted")
 
@@ -380,7 +391,7 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 	}
 	l.countTime()
 	s := &l.state
-	err = fmt.Errorf("stopped in epoch %d after step %d of %d: %w", s.Epoch, s.Step, l.steps, context.Cause(ctx))
+	err = fmt.Errorf("stopped in epoch %d after step %d of %d: %w", s.Epoch, s.Step, l.steps, ended(ctx))
 	if saveErr := l.save(); saveErr != nil {
 		return errors.Join(err, saveErr)
 	}

@@ -458,6 +458,51 @@ func TestTrainRefuses(t *testing.T) {
 	}
 }
 
+// A corpus without labels for the training part has nothing to teach; one without labels for the
+// validation part is judged by its training loss.
+func TestTrainWithoutLabels(t *testing.T) {
+	c := toyConfig()
+	c.MaxEpochs = 1
+	corpus := toyCorpus(20, 1)
+	split := toySplit(corpus, c.Window)
+	for _, e := range split.ValidationEvents() {
+		corpus.Labels[e] = label.Unknown
+	}
+	_, h, err := Train(context.Background(), c, corpus, split, TrainOptions{Kernels: portable(t)})
+	if err != nil || h.Monitored != "training" {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for i := range corpus.Labels {
+		corpus.Labels[i] = label.Unknown
+	}
+	if _, _, err := Train(context.Background(), c, corpus, split, TrainOptions{Kernels: portable(t)}); err == nil || !strings.Contains(err.Error(), "labelled corpus") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// An interrupt is told as such, with what caused it, and keeps what was computed.
+func TestInterruptWithoutCheckpoint(t *testing.T) {
+	signal := errors.New("a signal came")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := toyConfig()
+	corpus := toyCorpus(60, 1)
+	tagger, h, err := Train(ctx, c, corpus, toySplit(corpus, c.Window), TrainOptions{
+		Kernels: portable(t),
+		Hooks: []Hook{{Step: func(l *Loop) error {
+			if p := l.Progress(); p.Epoch == 2 && p.Step == 3 {
+				cancel(signal)
+			}
+			return nil
+		}}},
+	})
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, signal) || !strings.Contains(err.Error(), "epoch 2 after step 3 of") {
+		t.Errorf("got %v", err)
+	}
+	if tagger == nil || h.Best != 1 || len(h.Epochs) != 1 {
+		t.Errorf("the first epoch is lost: %+v", h)
+	}
+}
+
 // Without validation windows the training loss decides, as in the reference's k-fold mode.
 func TestTrainWithoutValidation(t *testing.T) {
 	c := toyConfig()
