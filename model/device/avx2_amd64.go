@@ -1,6 +1,6 @@
 package device
 
-// avx2 is the implementation in AVX-2 assembly.
+// avx2 is the implementation in AVX2 assembly, with FMA.
 type avx2 struct{}
 
 func (avx2) Name() string { return "avx2" }
@@ -10,7 +10,13 @@ const avx2Panel = 16
 
 var avx2Gemm = []gemmRows{nil, avx2Gemm1, avx2Gemm2, avx2Gemm3, avx2Gemm4, avx2Gemm5, avx2Gemm6}
 
-func (avx2) Pack(p *Packed, k, n int, b []float32, rs, cs int) { p.pack(avx2Panel, k, n, b, rs, cs) }
+func (avx2) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
+	if cs != 1 {
+		p.pack(avx2Panel, k, n, b, rs, cs)
+	} else if p.resize(avx2Panel, k, n) {
+		avx2PackRows(k, n, &b[0], rs, &p.buf[0], k*avx2Panel)
+	}
+}
 
 func (avx2) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {
 	p.panels("avx2", avx2Panel)

@@ -38,6 +38,12 @@ func avx2Gemm5(blocks int, k int, a *float32, rs int, cs int, b *float32, c *flo
 //go:noescape
 func avx2Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
 
+// avx2PackRows copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills
+// the last one with zeros.
+//
+//go:noescape
+func avx2PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
+
 // avx2Peak does n x 12 x 8 multiply-adds in registers.
 //
 //go:noescape

@@ -99,12 +99,12 @@ narrow7:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y2
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y3
@@ -277,12 +277,12 @@ narrow16:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y4
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y5
@@ -472,12 +472,12 @@ narrow25:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y6
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y7
@@ -711,12 +711,12 @@ narrow34:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y8
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y9
@@ -988,12 +988,12 @@ narrow43:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y10
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y11
@@ -1303,12 +1303,12 @@ narrow52:
 	MOVQ       $0x00000008, R12
 	CMPQ       R11, R12
 	CMOVQLT    R11, R12
+	XORQ       R13, R13
+	SUBQ       $0x08, R11
+	CMOVQLT    R13, R11
 	LEAQ       lanes<>+0(SB), R13
 	NEGQ       R12
 	VMOVUPS    32(R13)(R12*4), Y12
-	XORQ       R12, R12
-	SUBQ       $0x08, R11
-	CMOVQLT    R12, R11
 	LEAQ       lanes<>+0(SB), R12
 	NEGQ       R11
 	VMOVUPS    32(R12)(R11*4), Y13
@@ -1391,6 +1391,133 @@ next51:
 	VZEROUPPER
 	RET
 
+// func avx2PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
+// Requires: AVX, CMOV, SSE
+TEXT ·avx2PackRows(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    rs+24(FP), BX
+	MOVQ    to+32(FP), SI
+	MOVQ    panel+40(FP), DI
+	SHLQ    $0x02, BX
+	SHLQ    $0x02, DI
+	MOVQ    CX, R8
+	ANDQ    $0x0f, R8
+	MOVQ    $0x00000008, R9
+	CMPQ    R8, R9
+	CMOVQLT R8, R9
+	XORQ    R11, R11
+	MOVQ    R8, R10
+	SUBQ    $0x08, R10
+	CMOVQLT R11, R10
+	LEAQ    lanes<>+0(SB), R11
+	NEGQ    R9
+	VMOVUPS 32(R11)(R9*4), Y0
+	LEAQ    lanes<>+0(SB), R9
+	NEGQ    R10
+	VMOVUPS 32(R9)(R10*4), Y1
+	LEAQ    (BX)(BX*2), R9
+
+block55:
+	CMPQ AX, $0x04
+	JLT  fewer59
+	MOVQ DX, R10
+	MOVQ SI, R12
+	MOVQ CX, R11
+
+loop56:
+	SUBQ    $0x10, R11
+	JLT     tail57
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS (R10)(BX*1), Y4
+	VMOVUPS 32(R10)(BX*1), Y5
+	VMOVUPS (R10)(BX*2), Y6
+	VMOVUPS 32(R10)(BX*2), Y7
+	VMOVUPS (R10)(R9*1), Y8
+	VMOVUPS 32(R10)(R9*1), Y9
+	VMOVUPS Y2, (R12)
+	VMOVUPS Y3, 32(R12)
+	VMOVUPS Y4, 64(R12)
+	VMOVUPS Y5, 96(R12)
+	VMOVUPS Y6, 128(R12)
+	VMOVUPS Y7, 160(R12)
+	VMOVUPS Y8, 192(R12)
+	VMOVUPS Y9, 224(R12)
+	ADDQ    $0x00000040, R10
+	ADDQ    DI, R12
+	JMP     loop56
+
+tail57:
+	TESTQ      R8, R8
+	JZ         next58
+	VMASKMOVPS (R10), Y0, Y2
+	VMASKMOVPS 32(R10), Y1, Y3
+	VMASKMOVPS (R10)(BX*1), Y0, Y4
+	VMASKMOVPS 32(R10)(BX*1), Y1, Y5
+	VMASKMOVPS (R10)(BX*2), Y0, Y6
+	VMASKMOVPS 32(R10)(BX*2), Y1, Y7
+	VMASKMOVPS (R10)(R9*1), Y0, Y8
+	VMASKMOVPS 32(R10)(R9*1), Y1, Y9
+	VMOVUPS    Y2, (R12)
+	VMOVUPS    Y3, 32(R12)
+	VMOVUPS    Y4, 64(R12)
+	VMOVUPS    Y5, 96(R12)
+	VMOVUPS    Y6, 128(R12)
+	VMOVUPS    Y7, 160(R12)
+	VMOVUPS    Y8, 192(R12)
+	VMOVUPS    Y9, 224(R12)
+
+next58:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ $0x00000100, SI
+	SUBQ $0x04, AX
+	JMP  block55
+
+fewer59:
+block60:
+	CMPQ AX, $0x01
+	JLT  fewer64
+	MOVQ DX, R10
+	MOVQ SI, R12
+	MOVQ CX, R11
+
+loop61:
+	SUBQ    $0x10, R11
+	JLT     tail62
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	VMOVUPS Y2, (R12)
+	VMOVUPS Y3, 32(R12)
+	ADDQ    $0x00000040, R10
+	ADDQ    DI, R12
+	JMP     loop61
+
+tail62:
+	TESTQ      R8, R8
+	JZ         next63
+	VMASKMOVPS (R10), Y0, Y2
+	VMASKMOVPS 32(R10), Y1, Y3
+	VMOVUPS    Y2, (R12)
+	VMOVUPS    Y3, 32(R12)
+
+next63:
+	ADDQ BX, DX
+	ADDQ $0x00000040, SI
+	SUBQ $0x01, AX
+	JMP  block60
+
+fewer64:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func avx2Peak(n int)
 // Requires: AVX, FMA3, SSE
 TEXT ·avx2Peak(SB), NOSPLIT, $8-8
@@ -1411,7 +1538,7 @@ TEXT ·avx2Peak(SB), NOSPLIT, $8-8
 	VXORPS  Y11, Y11, Y11
 	VXORPS  Y12, Y12, Y12
 
-loop55:
+loop65:
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -1425,7 +1552,7 @@ loop55:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	DECQ        AX
-	JNZ         loop55
+	JNZ         loop65
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -1461,12 +1588,12 @@ TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R14
 	SHRQ    $0x03, CX
 
-row56:
+row66:
 	MOVQ  CX, R15
 	TESTQ R15, R15
-	JZ    tail58
+	JZ    tail68
 
-loop57:
+loop67:
 	VMOVUPS      (R8)(DX*1), Y1
 	VMOVUPS      (R9)(DX*1), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1609,11 +1736,11 @@ loop57:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R13
 	DECQ         R15
-	JNZ          loop57
+	JNZ          loop67
 
-tail58:
+tail68:
 	TESTQ        R14, R14
-	JZ           next59
+	JZ           next69
 	VMASKMOVPS   (R8)(DX*1), Y0, Y1
 	VMASKMOVPS   (R9)(DX*1), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1756,12 +1883,12 @@ tail58:
 	ADDQ         R14, R12
 	ADDQ         R14, R13
 
-next59:
+next69:
 	ADDQ    BX, R8
 	ADDQ    SI, R9
 	ADDQ    DI, R13
 	DECQ    AX
-	JNZ     row56
+	JNZ     row66
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1924,12 +2051,12 @@ TEXT ·avx2LSTMBackward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R13
 	SHRQ    $0x03, CX
 
-row60:
+row70:
 	MOVQ  CX, R14
 	TESTQ R14, R14
-	JZ    tail62
+	JZ    tail72
 
-loop61:
+loop71:
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1976,11 +2103,11 @@ loop61:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R10
 	DECQ         R14
-	JNZ          loop61
+	JNZ          loop71
 
-tail62:
+tail72:
 	TESTQ        R13, R13
-	JZ           next63
+	JZ           next73
 	VMASKMOVPS   (R8), Y0, Y1
 	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -2027,11 +2154,11 @@ tail62:
 	ADDQ         R13, R12
 	ADDQ         R13, R10
 
-next63:
+next73:
 	ADDQ    BX, DI
 	ADDQ    SI, R8
 	DECQ    AX
-	JNZ     row60
+	JNZ     row70
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2058,27 +2185,27 @@ TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R8
 	SHLQ    $0x02, CX
 
-row64:
+row74:
 	VMOVUPS lowest<>+0(SB), Y1
 	XORQ    R10, R10
 
-loop65:
+loop75:
 	CMPQ    R10, R8
-	JGE     tail66
+	JGE     tail76
 	VMOVUPS (DX)(R10*1), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x20, R10
-	JMP     loop65
+	JMP     loop75
 
-tail66:
+tail76:
 	TESTQ      R9, R9
-	JZ         done67
+	JZ         done77
 	VMASKMOVPS (DX)(R10*1), Y0, Y2
 	VMOVUPS    lowest<>+0(SB), Y3
 	VBLENDVPS  Y0, Y2, Y3, Y2
 	VMAXPS     Y2, Y1, Y1
 
-done67:
+done77:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0x0e, X1, X2
@@ -2090,9 +2217,9 @@ done67:
 	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 
-loop68:
+loop78:
 	CMPQ         R10, R8
-	JGE          tail69
+	JGE          tail79
 	VMOVUPS      (DX)(R10*1), Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
@@ -2117,11 +2244,11 @@ loop68:
 	VMOVUPS      Y7, (BX)(R10*1)
 	VADDPS       Y7, Y2, Y2
 	ADDQ         $0x20, R10
-	JMP          loop68
+	JMP          loop78
 
-tail69:
+tail79:
 	TESTQ        R9, R9
-	JZ           done70
+	JZ           done80
 	VMASKMOVPS   (DX)(R10*1), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
@@ -2147,7 +2274,7 @@ tail69:
 	VANDPS       Y0, Y6, Y6
 	VADDPS       Y6, Y2, Y2
 
-done70:
+done80:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X2
 	VPERMILPS    $0x0e, X2, X1
@@ -2160,29 +2287,29 @@ done70:
 	VDIVPS       Y2, Y1, Y1
 	XORQ         R10, R10
 
-loop71:
+loop81:
 	CMPQ    R10, R8
-	JGE     tail72
+	JGE     tail82
 	VMOVUPS (BX)(R10*1), Y2
 	VMULPS  Y1, Y2, Y2
 	VMOVUPS Y2, (BX)(R10*1)
 	ADDQ    $0x20, R10
-	JMP     loop71
+	JMP     loop81
 
-tail72:
+tail82:
 	TESTQ      R9, R9
-	JZ         done73
+	JZ         done83
 	VMASKMOVPS (BX)(R10*1), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (BX)(R10*1)
 
-done73:
+done83:
 	ADDQ    CX, DX
 	ADDQ    CX, BX
 	ADDQ    $0x04, SI
 	ADDQ    $0x04, DI
 	DECQ    AX
-	JNZ     row64
+	JNZ     row74
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2219,12 +2346,12 @@ TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, CX
 
-row74:
+row84:
 	MOVQ  CX, R8
 	TESTQ R8, R8
-	JZ    tail76
+	JZ    tail86
 
-loop75:
+loop85:
 	VMOVUPS (DX), Y2
 	VMOVUPS (BX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -2233,11 +2360,11 @@ loop75:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop75
+	JNZ     loop85
 
-tail76:
+tail86:
 	TESTQ      DI, DI
-	JZ         next77
+	JZ         next87
 	VMASKMOVPS (DX), Y1, Y2
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y2
@@ -2246,10 +2373,10 @@ tail76:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next77:
+next87:
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     row74
+	JNZ     row84
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2274,12 +2401,12 @@ TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row78:
+row88:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail80
+	JZ    tail90
 
-loop79:
+loop89:
 	VMOVUPS (CX), Y2
 	VMOVUPS (DX), Y3
 	VCMPPS  $0x06, Y0, Y2, Y2
@@ -2289,11 +2416,11 @@ loop79:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop79
+	JNZ     loop89
 
-tail80:
+tail90:
 	TESTQ      DI, DI
-	JZ         next81
+	JZ         next91
 	VMASKMOVPS (CX), Y1, Y2
 	VMASKMOVPS (DX), Y1, Y3
 	VCMPPS     $0x06, Y0, Y2, Y2
@@ -2303,9 +2430,9 @@ tail80:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next81:
+next91:
 	DECQ    SI
-	JNZ     row78
+	JNZ     row88
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2322,9 +2449,9 @@ TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    CX, SI
 	SHLQ    $0x02, SI
 
-columns83:
+columns93:
 	CMPQ   CX, $0x00000020
-	JLT    fewer84
+	JLT    fewer94
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2332,7 +2459,7 @@ columns83:
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop85:
+loop95:
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS 32(R8), Y4
@@ -2343,7 +2470,7 @@ loop85:
 	VADDPS  Y4, Y3, Y3
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop85
+	JNZ     loop95
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (BX)
@@ -2359,33 +2486,33 @@ loop85:
 	ADDQ    $0x00000080, DX
 	ADDQ    $0x00000080, BX
 	SUBQ    $0x00000020, CX
-	JMP     columns83
+	JMP     columns93
 
-fewer84:
-columns86:
+fewer94:
+columns96:
 	CMPQ   CX, $0x00000008
-	JLT    fewer87
+	JLT    fewer97
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop88:
+loop98:
 	VMOVUPS (R8), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop88
+	JNZ     loop98
 	VMOVUPS (BX), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (BX)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, CX
-	JMP     columns86
+	JMP     columns96
 
-fewer87:
+fewer97:
 	TESTQ   CX, CX
-	JZ      done82
+	JZ      done92
 	LEAQ    lanes<>+0(SB), DI
 	MOVQ    CX, R8
 	NEGQ    R8
@@ -2393,12 +2520,12 @@ fewer87:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    DX, DI
 
-loop89:
+loop99:
 	VMASKMOVPS (DI), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       SI, DI
 	DECQ       AX
-	JNZ        loop89
+	JNZ        loop99
 	VMASKMOVPS (BX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (BX)
@@ -2406,7 +2533,7 @@ loop89:
 	ADDQ       CX, DX
 	ADDQ       CX, BX
 
-done82:
+done92:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2425,9 +2552,9 @@ TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    CX, R8
 	SHLQ    $0x02, R8
 
-columns91:
+columns101:
 	CMPQ   CX, $0x00000020
-	JLT    fewer92
+	JLT    fewer102
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2440,7 +2567,7 @@ columns91:
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop93:
+loop103:
 	VMOVUPS     (R10), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     (R11), Y9
@@ -2460,7 +2587,7 @@ loop93:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop93
+	JNZ         loop103
 	VMOVUPS     (BX), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2490,19 +2617,19 @@ loop93:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	SUBQ        $0x00000020, CX
-	JMP         columns91
+	JMP         columns101
 
-fewer92:
-columns94:
+fewer102:
+columns104:
 	CMPQ   CX, $0x00000008
-	JLT    fewer95
+	JLT    fewer105
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop96:
+loop106:
 	VMOVUPS     (R10), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     (R11), Y3
@@ -2510,7 +2637,7 @@ loop96:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop96
+	JNZ         loop106
 	VMOVUPS     (BX), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2522,11 +2649,11 @@ loop96:
 	ADDQ        $0x00000020, SI
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, CX
-	JMP         columns94
+	JMP         columns104
 
-fewer95:
+fewer105:
 	TESTQ   CX, CX
-	JZ      done90
+	JZ      done100
 	LEAQ    lanes<>+0(SB), R9
 	MOVQ    CX, R10
 	NEGQ    R10
@@ -2536,7 +2663,7 @@ fewer95:
 	MOVQ    DX, R9
 	MOVQ    SI, R10
 
-loop97:
+loop107:
 	VMASKMOVPS  (R9), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  (R10), Y0, Y4
@@ -2544,7 +2671,7 @@ loop97:
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        AX
-	JNZ         loop97
+	JNZ         loop107
 	VMASKMOVPS  (BX), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  Y1, Y0, (BX)
@@ -2557,7 +2684,7 @@ loop97:
 	ADDQ        CX, SI
 	ADDQ        CX, DI
 
-done90:
+done100:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2585,12 +2712,12 @@ TEXT ·avx2Affine(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R9
 	SHRQ    $0x03, CX
 
-row98:
+row108:
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    tail100
+	JZ    tail110
 
-loop99:
+loop109:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VMOVUPS     (BX), Y3
@@ -2601,11 +2728,11 @@ loop99:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, DI
 	DECQ        R10
-	JNZ         loop99
+	JNZ         loop109
 
-tail100:
+tail110:
 	TESTQ       R9, R9
-	JZ          next101
+	JZ          next111
 	VMASKMOVPS  (DX), Y0, Y1
 	VMASKMOVPS  (SI), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -2616,11 +2743,11 @@ tail100:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next101:
+next111:
 	ADDQ    R8, BX
 	ADDQ    R8, SI
 	DECQ    AX
-	JNZ     row98
+	JNZ     row108
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2650,12 +2777,12 @@ TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
 	SHLQ    $0x02, R11
 	SHRQ    $0x03, CX
 
-row102:
+row112:
 	MOVQ  CX, R12
 	TESTQ R12, R12
-	JZ    tail104
+	JZ    tail114
 
-loop103:
+loop113:
 	VMOVUPS     (BX), Y1
 	VMOVUPS     (R8), Y2
 	VMOVUPS     (DI), Y3
@@ -2671,11 +2798,11 @@ loop103:
 	ADDQ        $0x20, R8
 	ADDQ        $0x20, R9
 	DECQ        R12
-	JNZ         loop103
+	JNZ         loop113
 
-tail104:
+tail114:
 	TESTQ       R11, R11
-	JZ          next105
+	JZ          next115
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (R8), Y0, Y2
 	VMASKMOVPS  (DI), Y0, Y3
@@ -2691,12 +2818,12 @@ tail104:
 	ADDQ        R11, R8
 	ADDQ        R11, R9
 
-next105:
+next115:
 	ADDQ    R10, SI
 	ADDQ    R10, DI
 	ADDQ    R10, R8
 	DECQ    AX
-	JNZ     row102
+	JNZ     row112
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2720,12 +2847,12 @@ TEXT ·avx2Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row106:
+row116:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail108
+	JZ    tail118
 
-loop107:
+loop117:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -2734,11 +2861,11 @@ loop107:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop107
+	JNZ     loop117
 
-tail108:
+tail118:
 	TESTQ      DI, DI
-	JZ         next109
+	JZ         next119
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
@@ -2747,9 +2874,9 @@ tail108:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next109:
+next119:
 	DECQ    SI
-	JNZ     row106
+	JNZ     row116
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2773,12 +2900,12 @@ TEXT ·avx2Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row110:
+row120:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail112
+	JZ    tail122
 
-loop111:
+loop121:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -2787,11 +2914,11 @@ loop111:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop111
+	JNZ     loop121
 
-tail112:
+tail122:
 	TESTQ      DI, DI
-	JZ         next113
+	JZ         next123
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -2800,9 +2927,9 @@ tail112:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next113:
+next123:
 	DECQ    SI
-	JNZ     row110
+	JNZ     row120
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2820,13 +2947,13 @@ TEXT ·avx2Gather(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row114:
+row124:
 	MOVQ table+32(FP), R9
 	MOVQ DX, R8
 
-columns116:
+columns126:
 	CMPQ    R8, $0x00000020
-	JLT     fewer117
+	JLT     fewer127
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2838,9 +2965,9 @@ columns116:
 	VMOVUPS 64(R12), Y2
 	VMOVUPS 96(R12), Y3
 	DECQ    R10
-	JZ      done119
+	JZ      done129
 
-loop118:
+loop128:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2854,9 +2981,9 @@ loop118:
 	VMOVUPS 96(R12), Y4
 	VADDPS  Y4, Y3, Y3
 	DECQ    R10
-	JNZ     loop118
+	JNZ     loop128
 
-done119:
+done129:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2864,12 +2991,12 @@ done119:
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns116
+	JMP     columns126
 
-fewer117:
-columns120:
+fewer127:
+columns130:
 	CMPQ    R8, $0x00000008
-	JLT     fewer121
+	JLT     fewer131
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2878,9 +3005,9 @@ columns120:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Y0
 	DECQ    R10
-	JZ      done123
+	JZ      done133
 
-loop122:
+loop132:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2888,18 +3015,18 @@ loop122:
 	VMOVUPS (R12), Y1
 	VADDPS  Y1, Y0, Y0
 	DECQ    R10
-	JNZ     loop122
+	JNZ     loop132
 
-done123:
+done133:
 	VMOVUPS Y0, (SI)
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns120
+	JMP     columns130
 
-fewer121:
+fewer131:
 	TESTQ      R8, R8
-	JZ         done115
+	JZ         done125
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -2912,9 +3039,9 @@ fewer121:
 	ADDQ       $0x04, R11
 	VMASKMOVPS (R12), Y0, Y1
 	DECQ       R10
-	JZ         done125
+	JZ         done135
 
-loop124:
+loop134:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -2922,18 +3049,18 @@ loop124:
 	VMASKMOVPS (R12), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	DECQ       R10
-	JNZ        loop124
+	JNZ        loop134
 
-done125:
+done135:
 	VMASKMOVPS Y1, Y0, (SI)
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done115:
+done125:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row114
+	JNZ     row124
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2951,13 +3078,13 @@ TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row126:
+row136:
 	MOVQ dTable+40(FP), R9
 	MOVQ DX, R8
 
-columns128:
+columns138:
 	CMPQ    R8, $0x00000020
-	JLT     fewer129
+	JLT     fewer139
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
@@ -2965,7 +3092,7 @@ columns128:
 	VMOVUPS 64(SI), Y2
 	VMOVUPS 96(SI), Y3
 
-loop130:
+loop140:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2983,21 +3110,21 @@ loop130:
 	VADDPS  Y3, Y4, Y4
 	VMOVUPS Y4, 96(R12)
 	DECQ    R10
-	JNZ     loop130
+	JNZ     loop140
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns128
+	JMP     columns138
 
-fewer129:
-columns131:
+fewer139:
+columns141:
 	CMPQ    R8, $0x00000008
-	JLT     fewer132
+	JLT     fewer142
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
 
-loop133:
+loop143:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3006,15 +3133,15 @@ loop133:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (R12)
 	DECQ    R10
-	JNZ     loop133
+	JNZ     loop143
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns131
+	JMP     columns141
 
-fewer132:
+fewer142:
 	TESTQ      R8, R8
-	JZ         done127
+	JZ         done137
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -3023,7 +3150,7 @@ fewer132:
 	MOVQ       BX, R11
 	VMASKMOVPS (SI), Y0, Y1
 
-loop134:
+loop144:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -3032,15 +3159,15 @@ loop134:
 	VADDPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R12)
 	DECQ       R10
-	JNZ        loop134
+	JNZ        loop144
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done127:
+done137:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row126
+	JNZ     row136
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3072,12 +3199,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row135:
+row145:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail137
+	JZ    tail147
 
-loop136:
+loop146:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -3100,11 +3227,11 @@ loop136:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop136
+	JNZ         loop146
 
-tail137:
+tail147:
 	TESTQ       R8, R8
-	JZ          next138
+	JZ          next148
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -3127,9 +3254,9 @@ tail137:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next138:
+next148:
 	DECQ    DI
-	JNZ     row135
+	JNZ     row145
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

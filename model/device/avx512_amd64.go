@@ -11,7 +11,11 @@ const avx512Panel = 32
 var avx512Gemm = []gemmRows{nil, avx512Gemm1, avx512Gemm2, avx512Gemm3, avx512Gemm4, avx512Gemm5, avx512Gemm6, avx512Gemm7, avx512Gemm8, avx512Gemm9, avx512Gemm10, avx512Gemm11, avx512Gemm12}
 
 func (avx512) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
-	p.pack(avx512Panel, k, n, b, rs, cs)
+	if cs != 1 {
+		p.pack(avx512Panel, k, n, b, rs, cs)
+	} else if p.resize(avx512Panel, k, n) {
+		avx512PackRows(k, n, &b[0], rs, &p.buf[0], k*avx512Panel)
+	}
 }
 
 func (avx512) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {

@@ -74,6 +74,12 @@ func avx512Gemm11(blocks int, k int, a *float32, rs int, cs int, b *float32, c *
 //go:noescape
 func avx512Gemm12(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
 
+// avx512PackRows copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills
+// the last one with zeros.
+//
+//go:noescape
+func avx512PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
+
 // avx512Peak does n x 12 x 16 multiply-adds in registers.
 //
 //go:noescape

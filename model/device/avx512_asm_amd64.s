@@ -87,13 +87,13 @@ narrow7:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -232,13 +232,13 @@ narrow16:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -406,13 +406,13 @@ narrow25:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -616,13 +616,13 @@ narrow34:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -858,13 +858,13 @@ narrow43:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -1132,13 +1132,13 @@ narrow52:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -1442,13 +1442,13 @@ narrow61:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -1784,13 +1784,13 @@ narrow70:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -2158,13 +2158,13 @@ narrow79:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -2568,13 +2568,13 @@ narrow88:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -3010,13 +3010,13 @@ narrow97:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -3484,13 +3484,13 @@ narrow106:
 	MOVQ      $0x00000010, CX
 	CMPQ      R12, CX
 	CMOVQLT   R12, CX
+	XORQ      R13, R13
+	SUBQ      $0x10, R12
+	CMOVQLT   R13, R12
 	MOVQ      $0x00000001, R13
 	SHLQ      CL, R13
 	DECQ      R13
 	KMOVW     R13, K1
-	XORQ      CX, CX
-	SUBQ      $0x10, R12
-	CMOVQLT   CX, R12
 	MOVQ      R12, CX
 	MOVQ      $0x00000001, R12
 	SHLQ      CL, R12
@@ -3641,6 +3641,136 @@ next105:
 	VZEROUPPER
 	RET
 
+// func avx512PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
+// Requires: AVX, AVX512F, CMOV, SSE
+TEXT ·avx512PackRows(SB), NOSPLIT, $8-48
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    k+0(FP), AX
+	MOVQ    n+8(FP), DX
+	MOVQ    b+16(FP), BX
+	MOVQ    rs+24(FP), SI
+	MOVQ    to+32(FP), DI
+	MOVQ    panel+40(FP), R8
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, R8
+	MOVQ    DX, R9
+	ANDQ    $0x1f, R9
+	MOVQ    $0x00000010, CX
+	CMPQ    R9, CX
+	CMOVQLT R9, CX
+	XORQ    R11, R11
+	MOVQ    R9, R10
+	SUBQ    $0x10, R10
+	CMOVQLT R11, R10
+	MOVQ    $0x00000001, R11
+	SHLQ    CL, R11
+	DECQ    R11
+	KMOVW   R11, K1
+	MOVQ    R10, CX
+	MOVQ    $0x00000001, R10
+	SHLQ    CL, R10
+	DECQ    R10
+	KMOVW   R10, K2
+	LEAQ    (SI)(SI*2), CX
+
+block109:
+	CMPQ AX, $0x04
+	JLT  fewer113
+	MOVQ BX, R10
+	MOVQ DI, R12
+	MOVQ DX, R11
+
+loop110:
+	SUBQ    $0x20, R11
+	JLT     tail111
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS (R10)(SI*1), Z2
+	VMOVUPS 64(R10)(SI*1), Z3
+	VMOVUPS (R10)(SI*2), Z4
+	VMOVUPS 64(R10)(SI*2), Z5
+	VMOVUPS (R10)(CX*1), Z6
+	VMOVUPS 64(R10)(CX*1), Z7
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	VMOVUPS Z2, 128(R12)
+	VMOVUPS Z3, 192(R12)
+	VMOVUPS Z4, 256(R12)
+	VMOVUPS Z5, 320(R12)
+	VMOVUPS Z6, 384(R12)
+	VMOVUPS Z7, 448(R12)
+	ADDQ    $0x00000080, R10
+	ADDQ    R8, R12
+	JMP     loop110
+
+tail111:
+	TESTQ     R9, R9
+	JZ        next112
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	VMOVUPS.Z (R10)(SI*1), K1, Z2
+	VMOVUPS.Z 64(R10)(SI*1), K2, Z3
+	VMOVUPS.Z (R10)(SI*2), K1, Z4
+	VMOVUPS.Z 64(R10)(SI*2), K2, Z5
+	VMOVUPS.Z (R10)(CX*1), K1, Z6
+	VMOVUPS.Z 64(R10)(CX*1), K2, Z7
+	VMOVUPS   Z0, (R12)
+	VMOVUPS   Z1, 64(R12)
+	VMOVUPS   Z2, 128(R12)
+	VMOVUPS   Z3, 192(R12)
+	VMOVUPS   Z4, 256(R12)
+	VMOVUPS   Z5, 320(R12)
+	VMOVUPS   Z6, 384(R12)
+	VMOVUPS   Z7, 448(R12)
+
+next112:
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ SI, BX
+	ADDQ $0x00000200, DI
+	SUBQ $0x04, AX
+	JMP  block109
+
+fewer113:
+block114:
+	CMPQ AX, $0x01
+	JLT  fewer118
+	MOVQ BX, R10
+	MOVQ DI, R12
+	MOVQ DX, R11
+
+loop115:
+	SUBQ    $0x20, R11
+	JLT     tail116
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS Z0, (R12)
+	VMOVUPS Z1, 64(R12)
+	ADDQ    $0x00000080, R10
+	ADDQ    R8, R12
+	JMP     loop115
+
+tail116:
+	TESTQ     R9, R9
+	JZ        next117
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	VMOVUPS   Z0, (R12)
+	VMOVUPS   Z1, 64(R12)
+
+next117:
+	ADDQ SI, BX
+	ADDQ $0x00000080, DI
+	SUBQ $0x01, AX
+	JMP  block114
+
+fewer118:
+	LDMXCSR (SP)
+	VZEROUPPER
+	RET
+
 // func avx512Peak(n int)
 // Requires: AVX, AVX512F, SSE
 TEXT ·avx512Peak(SB), NOSPLIT, $8-8
@@ -3661,7 +3791,7 @@ TEXT ·avx512Peak(SB), NOSPLIT, $8-8
 	VPXORD  Z11, Z11, Z11
 	VPXORD  Z12, Z12, Z12
 
-loop109:
+loop119:
 	VFMADD231PS Z12, Z12, Z0
 	VFMADD231PS Z12, Z12, Z1
 	VFMADD231PS Z12, Z12, Z2
@@ -3675,7 +3805,7 @@ loop109:
 	VFMADD231PS Z12, Z12, Z10
 	VFMADD231PS Z12, Z12, Z11
 	DECQ        AX
-	JNZ         loop109
+	JNZ         loop119
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -3726,12 +3856,12 @@ TEXT ·avx512LSTMForward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row110:
+row120:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail112
+	JZ    tail122
 
-loop111:
+loop121:
 	VMOVUPS      (R9)(BX*1), Z13
 	VMOVUPS      (R10)(BX*1), Z14
 	VADDPS       Z14, Z13, Z13
@@ -3861,11 +3991,11 @@ loop111:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R14
 	DECQ         DX
-	JNZ          loop111
+	JNZ          loop121
 
-tail112:
+tail122:
 	TESTQ        R15, R15
-	JZ           next113
+	JZ           next123
 	VMOVUPS.Z    (R9)(BX*1), K1, Z13
 	VMOVUPS.Z    (R10)(BX*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
@@ -3995,12 +4125,12 @@ tail112:
 	ADDQ         R15, R13
 	ADDQ         R15, R14
 
-next113:
+next123:
 	ADDQ    SI, R9
 	ADDQ    DI, R10
 	ADDQ    R8, R14
 	DECQ    AX
-	JNZ     row110
+	JNZ     row120
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4075,12 +4205,12 @@ TEXT ·avx512LSTMBackward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row114:
+row124:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail116
+	JZ    tail126
 
-loop115:
+loop125:
 	VMOVUPS      (R9), Z1
 	VMOVUPS      (R10), Z2
 	VADDPS       Z2, Z1, Z1
@@ -4124,11 +4254,11 @@ loop115:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R11
 	DECQ         DX
-	JNZ          loop115
+	JNZ          loop125
 
-tail116:
+tail126:
 	TESTQ        R14, R14
-	JZ           next117
+	JZ           next127
 	VMOVUPS.Z    (R9), K1, Z1
 	VMOVUPS.Z    (R10), K1, Z2
 	VADDPS       Z2, Z1, Z1
@@ -4172,11 +4302,11 @@ tail116:
 	ADDQ         R14, R13
 	ADDQ         R14, R11
 
-next117:
+next127:
 	ADDQ    SI, R8
 	ADDQ    DI, R9
 	DECQ    AX
-	JNZ     row114
+	JNZ     row124
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4217,25 +4347,25 @@ TEXT ·avx512Softmax(SB), NOSPLIT, $8-48
 	SHLQ         $0x02, CX
 	SHLQ         $0x02, DX
 
-row118:
+row128:
 	VMOVUPS Z12, Z13
 	XORQ    R10, R10
 
-loop119:
+loop129:
 	CMPQ    R10, CX
-	JGE     tail120
+	JGE     tail130
 	VMOVUPS (BX)(R10*1), Z14
 	VMAXPS  Z14, Z13, Z13
 	ADDQ    $0x40, R10
-	JMP     loop119
+	JMP     loop129
 
-tail120:
+tail130:
 	TESTQ     R9, R9
-	JZ        done121
+	JZ        done131
 	VMOVUPS.Z (BX)(R10*1), K1, Z14
 	VMAXPS    Z14, Z13, K1, Z13
 
-done121:
+done131:
 	VEXTRACTF64X4 $0x01, Z13, Y14
 	VMAXPS        Y14, Y13, Y13
 	VEXTRACTF128  $0x01, Y13, X14
@@ -4249,9 +4379,9 @@ done121:
 	VPXORD        Z2, Z2, Z2
 	XORQ          R10, R10
 
-loop122:
+loop132:
 	CMPQ          R10, CX
-	JGE           tail123
+	JGE           tail133
 	VMOVUPS       (BX)(R10*1), Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4274,11 +4404,11 @@ loop122:
 	VMOVUPS       Z17, (SI)(R10*1)
 	VADDPS        Z17, Z2, Z2
 	ADDQ          $0x40, R10
-	JMP           loop122
+	JMP           loop132
 
-tail123:
+tail133:
 	TESTQ         R9, R9
-	JZ            done124
+	JZ            done134
 	VMOVUPS.Z     (BX)(R10*1), K1, Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4301,7 +4431,7 @@ tail123:
 	VMOVUPS       Z16, K1, (SI)(R10*1)
 	VADDPS        Z16, Z2, K1, Z2
 
-done124:
+done134:
 	VEXTRACTF64X4 $0x01, Z2, Y13
 	VADDPS        Y13, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X13
@@ -4315,29 +4445,29 @@ done124:
 	VDIVPS        Z2, Z11, Z13
 	XORQ          R10, R10
 
-loop125:
+loop135:
 	CMPQ    R10, CX
-	JGE     tail126
+	JGE     tail136
 	VMOVUPS (SI)(R10*1), Z14
 	VMULPS  Z13, Z14, Z14
 	VMOVUPS Z14, (SI)(R10*1)
 	ADDQ    $0x40, R10
-	JMP     loop125
+	JMP     loop135
 
-tail126:
+tail136:
 	TESTQ     R9, R9
-	JZ        done127
+	JZ        done137
 	VMOVUPS.Z (SI)(R10*1), K1, Z14
 	VMULPS    Z13, Z14, Z14
 	VMOVUPS   Z14, K1, (SI)(R10*1)
 
-done127:
+done137:
 	ADDQ    DX, BX
 	ADDQ    DX, SI
 	ADDQ    $0x04, DI
 	ADDQ    $0x04, R8
 	DECQ    AX
-	JNZ     row118
+	JNZ     row128
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4369,12 +4499,12 @@ TEXT ·avx512AddBiasReLU(SB), NOSPLIT, $8-32
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row128:
+row138:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail130
+	JZ    tail140
 
-loop129:
+loop139:
 	VMOVUPS (BX), Z1
 	VMOVUPS (SI), Z2
 	VADDPS  Z2, Z1, Z1
@@ -4383,11 +4513,11 @@ loop129:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    DX
-	JNZ     loop129
+	JNZ     loop139
 
-tail130:
+tail140:
 	TESTQ     R8, R8
-	JZ        next131
+	JZ        next141
 	VMOVUPS.Z (BX), K1, Z1
 	VMOVUPS.Z (SI), K1, Z2
 	VADDPS    Z2, Z1, Z1
@@ -4396,10 +4526,10 @@ tail130:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next131:
+next141:
 	ADDQ    DI, SI
 	DECQ    AX
-	JNZ     row128
+	JNZ     row138
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4425,12 +4555,12 @@ TEXT ·avx512ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row132:
+row142:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail134
+	JZ    tail144
 
-loop133:
+loop143:
 	VMOVUPS   (DX), Z1
 	VMOVUPS   (BX), Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4440,11 +4570,11 @@ loop133:
 	ADDQ      $0x40, BX
 	ADDQ      $0x40, SI
 	DECQ      CX
-	JNZ       loop133
+	JNZ       loop143
 
-tail134:
+tail144:
 	TESTQ     R8, R8
-	JZ        next135
+	JZ        next145
 	VMOVUPS.Z (DX), K1, Z1
 	VMOVUPS.Z (BX), K1, Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4454,9 +4584,9 @@ tail134:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next135:
+next145:
 	DECQ    DI
-	JNZ     row132
+	JNZ     row142
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4473,9 +4603,9 @@ TEXT ·avx512ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-columns137:
+columns147:
 	CMPQ   DX, $0x00000040
-	JLT    fewer138
+	JLT    fewer148
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4483,7 +4613,7 @@ columns137:
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop139:
+loop149:
 	VMOVUPS (R8), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS 64(R8), Z4
@@ -4494,7 +4624,7 @@ loop139:
 	VADDPS  Z4, Z3, Z3
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop139
+	JNZ     loop149
 	VMOVUPS (SI), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (SI)
@@ -4510,33 +4640,33 @@ loop139:
 	ADDQ    $0x00000100, BX
 	ADDQ    $0x00000100, SI
 	SUBQ    $0x00000040, DX
-	JMP     columns137
+	JMP     columns147
 
-fewer138:
-columns140:
+fewer148:
+columns150:
 	CMPQ   DX, $0x00000010
-	JLT    fewer141
+	JLT    fewer151
 	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop142:
+loop152:
 	VMOVUPS (R8), Z0
 	VADDPS  Z0, Z5, Z5
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop142
+	JNZ     loop152
 	VMOVUPS (SI), Z0
 	VADDPS  Z0, Z5, Z5
 	VMOVUPS Z5, (SI)
 	ADDQ    $0x00000040, BX
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, DX
-	JMP     columns140
+	JMP     columns150
 
-fewer141:
+fewer151:
 	TESTQ  DX, DX
-	JZ     done136
+	JZ     done146
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R8
 	SHLQ   CL, R8
@@ -4545,12 +4675,12 @@ fewer141:
 	VPXORD Z6, Z6, Z6
 	MOVQ   BX, CX
 
-loop143:
+loop153:
 	VMOVUPS.Z (CX), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	ADDQ      DI, CX
 	DECQ      AX
-	JNZ       loop143
+	JNZ       loop153
 	VMOVUPS.Z (SI), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	VMOVUPS   Z6, K1, (SI)
@@ -4558,7 +4688,7 @@ loop143:
 	ADDQ      DX, BX
 	ADDQ      DX, SI
 
-done136:
+done146:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4577,9 +4707,9 @@ TEXT ·avx512ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    DX, R9
 	SHLQ    $0x02, R9
 
-columns145:
+columns155:
 	CMPQ   DX, $0x00000040
-	JLT    fewer146
+	JLT    fewer156
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4592,7 +4722,7 @@ columns145:
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop147:
+loop157:
 	VMOVUPS     (R10), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     (R11), Z9
@@ -4612,7 +4742,7 @@ loop147:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop147
+	JNZ         loop157
 	VMOVUPS     (SI), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     Z0, (SI)
@@ -4642,19 +4772,19 @@ loop147:
 	ADDQ        $0x00000100, DI
 	ADDQ        $0x00000100, R8
 	SUBQ        $0x00000040, DX
-	JMP         columns145
+	JMP         columns155
 
-fewer146:
-columns148:
+fewer156:
+columns158:
 	CMPQ   DX, $0x00000010
-	JLT    fewer149
+	JLT    fewer159
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	MOVQ   AX, CX
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop150:
+loop160:
 	VMOVUPS     (R10), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     (R11), Z1
@@ -4662,7 +4792,7 @@ loop150:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop150
+	JNZ         loop160
 	VMOVUPS     (SI), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     Z10, (SI)
@@ -4674,11 +4804,11 @@ loop150:
 	ADDQ        $0x00000040, DI
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, DX
-	JMP         columns148
+	JMP         columns158
 
-fewer149:
+fewer159:
 	TESTQ  DX, DX
-	JZ     done144
+	JZ     done154
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R10
 	SHLQ   CL, R10
@@ -4689,7 +4819,7 @@ fewer149:
 	MOVQ   BX, CX
 	MOVQ   DI, R10
 
-loop151:
+loop161:
 	VMOVUPS.Z   (CX), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS.Z   (R10), K1, Z1
@@ -4697,7 +4827,7 @@ loop151:
 	ADDQ        R9, CX
 	ADDQ        R9, R10
 	DECQ        AX
-	JNZ         loop151
+	JNZ         loop161
 	VMOVUPS.Z   (SI), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS     Z12, K1, (SI)
@@ -4710,7 +4840,7 @@ loop151:
 	ADDQ        DX, DI
 	ADDQ        DX, R8
 
-done144:
+done154:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4740,12 +4870,12 @@ TEXT ·avx512Affine(SB), NOSPLIT, $8-48
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row152:
+row162:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail154
+	JZ    tail164
 
-loop153:
+loop163:
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (SI), Z2
@@ -4756,11 +4886,11 @@ loop153:
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
 	DECQ        DX
-	JNZ         loop153
+	JNZ         loop163
 
-tail154:
+tail164:
 	TESTQ       R10, R10
-	JZ          next155
+	JZ          next165
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (DI), K1, Z1
 	VMOVUPS.Z   (SI), K1, Z2
@@ -4771,11 +4901,11 @@ tail154:
 	ADDQ        R10, DI
 	ADDQ        R10, R8
 
-next155:
+next165:
 	ADDQ    R9, SI
 	ADDQ    R9, DI
 	DECQ    AX
-	JNZ     row152
+	JNZ     row162
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4807,12 +4937,12 @@ TEXT ·avx512Affine2(SB), NOSPLIT, $8-64
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row156:
+row166:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail158
+	JZ    tail168
 
-loop157:
+loop167:
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (R9), Z1
 	VMOVUPS     (R8), Z2
@@ -4828,11 +4958,11 @@ loop157:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	DECQ        DX
-	JNZ         loop157
+	JNZ         loop167
 
-tail158:
+tail168:
 	TESTQ       R12, R12
-	JZ          next159
+	JZ          next169
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (R9), K1, Z1
 	VMOVUPS.Z   (R8), K1, Z2
@@ -4848,12 +4978,12 @@ tail158:
 	ADDQ        R12, R9
 	ADDQ        R12, R10
 
-next159:
+next169:
 	ADDQ    R11, DI
 	ADDQ    R11, R8
 	ADDQ    R11, R9
 	DECQ    AX
-	JNZ     row156
+	JNZ     row166
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4878,12 +5008,12 @@ TEXT ·avx512Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row160:
+row170:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail162
+	JZ    tail172
 
-loop161:
+loop171:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -4892,11 +5022,11 @@ loop161:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop161
+	JNZ     loop171
 
-tail162:
+tail172:
 	TESTQ     R8, R8
-	JZ        next163
+	JZ        next173
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VMULPS    Z1, Z0, Z0
@@ -4905,9 +5035,9 @@ tail162:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next163:
+next173:
 	DECQ    DI
-	JNZ     row160
+	JNZ     row170
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4932,12 +5062,12 @@ TEXT ·avx512Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row164:
+row174:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail166
+	JZ    tail176
 
-loop165:
+loop175:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -4946,11 +5076,11 @@ loop165:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop165
+	JNZ     loop175
 
-tail166:
+tail176:
 	TESTQ     R8, R8
-	JZ        next167
+	JZ        next177
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -4959,9 +5089,9 @@ tail166:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next167:
+next177:
 	DECQ    DI
-	JNZ     row164
+	JNZ     row174
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4979,13 +5109,13 @@ TEXT ·avx512Gather(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row168:
+row178:
 	MOVQ table+32(FP), R10
 	MOVQ BX, R9
 
-columns170:
+columns180:
 	CMPQ    R9, $0x00000040
-	JLT     fewer171
+	JLT     fewer181
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -4997,9 +5127,9 @@ columns170:
 	VMOVUPS 128(R12), Z2
 	VMOVUPS 192(R12), Z3
 	DECQ    CX
-	JZ      done173
+	JZ      done183
 
-loop172:
+loop182:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5013,9 +5143,9 @@ loop172:
 	VMOVUPS 192(R12), Z4
 	VADDPS  Z4, Z3, Z3
 	DECQ    CX
-	JNZ     loop172
+	JNZ     loop182
 
-done173:
+done183:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	VMOVUPS Z2, 128(DI)
@@ -5023,12 +5153,12 @@ done173:
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns170
+	JMP     columns180
 
-fewer171:
-columns174:
+fewer181:
+columns184:
 	CMPQ    R9, $0x00000010
-	JLT     fewer175
+	JLT     fewer185
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -5037,9 +5167,9 @@ columns174:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Z0
 	DECQ    CX
-	JZ      done177
+	JZ      done187
 
-loop176:
+loop186:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5047,18 +5177,18 @@ loop176:
 	VMOVUPS (R12), Z1
 	VADDPS  Z1, Z0, Z0
 	DECQ    CX
-	JNZ     loop176
+	JNZ     loop186
 
-done177:
+done187:
 	VMOVUPS Z0, (DI)
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns174
+	JMP     columns184
 
-fewer175:
+fewer185:
 	TESTQ     R9, R9
-	JZ        done169
+	JZ        done179
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5072,9 +5202,9 @@ fewer175:
 	ADDQ      $0x04, R11
 	VMOVUPS.Z (R12), K1, Z0
 	DECQ      CX
-	JZ        done179
+	JZ        done189
 
-loop178:
+loop188:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5082,18 +5212,18 @@ loop178:
 	VMOVUPS.Z (R12), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	DECQ      CX
-	JNZ       loop178
+	JNZ       loop188
 
-done179:
+done189:
 	VMOVUPS Z0, K1, (DI)
 	SHLQ    $0x02, R9
 	ADDQ    R9, R10
 	ADDQ    R9, DI
 
-done169:
+done179:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row168
+	JNZ     row178
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5111,13 +5241,13 @@ TEXT ·avx512Scatter(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row180:
+row190:
 	MOVQ dTable+40(FP), R10
 	MOVQ BX, R9
 
-columns182:
+columns192:
 	CMPQ    R9, $0x00000040
-	JLT     fewer183
+	JLT     fewer193
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
@@ -5125,7 +5255,7 @@ columns182:
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
 
-loop184:
+loop194:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5143,21 +5273,21 @@ loop184:
 	VADDPS  Z3, Z4, Z4
 	VMOVUPS Z4, 192(R12)
 	DECQ    CX
-	JNZ     loop184
+	JNZ     loop194
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns182
+	JMP     columns192
 
-fewer183:
-columns185:
+fewer193:
+columns195:
 	CMPQ    R9, $0x00000010
-	JLT     fewer186
+	JLT     fewer196
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
 
-loop187:
+loop197:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5166,15 +5296,15 @@ loop187:
 	VADDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (R12)
 	DECQ    CX
-	JNZ     loop187
+	JNZ     loop197
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns185
+	JMP     columns195
 
-fewer186:
+fewer196:
 	TESTQ     R9, R9
-	JZ        done181
+	JZ        done191
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5184,7 +5314,7 @@ fewer186:
 	MOVQ      SI, R11
 	VMOVUPS.Z (DI), K1, Z0
 
-loop188:
+loop198:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5193,15 +5323,15 @@ loop188:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (R12)
 	DECQ      CX
-	JNZ       loop188
+	JNZ       loop198
 	SHLQ      $0x02, R9
 	ADDQ      R9, R10
 	ADDQ      R9, DI
 
-done181:
+done191:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row180
+	JNZ     row190
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5234,12 +5364,12 @@ TEXT ·avx512Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R9
 	SHRQ         $0x04, AX
 
-row189:
+row199:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail191
+	JZ    tail201
 
-loop190:
+loop200:
 	VMOVUPS     (BX), Z7
 	VMOVUPS     (SI), Z8
 	VMOVUPS     (DI), Z9
@@ -5262,11 +5392,11 @@ loop190:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, DI
 	DECQ        CX
-	JNZ         loop190
+	JNZ         loop200
 
-tail191:
+tail201:
 	TESTQ       R9, R9
-	JZ          next192
+	JZ          next202
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (SI), K1, Z8
 	VMOVUPS.Z   (DI), K1, Z9
@@ -5289,9 +5419,9 @@ tail191:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next192:
+next202:
 	DECQ    R8
-	JNZ     row189
+	JNZ     row199
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

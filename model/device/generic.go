@@ -17,14 +17,19 @@ func (generic) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
 	p.pack(genericPanel, k, n, b, rs, cs)
 }
 
-// pack lays out b in panels of nr columns.
-func (p *Packed) pack(nr, k, n int, b []float32, rs, cs int) {
+// resize makes room for k rows of n values in panels of nr columns, and reports whether there are any.
+func (p *Packed) resize(nr, k, n int) bool {
 	size := (n + nr - 1) / nr * nr * k
 	if cap(p.buf) < size {
 		p.buf = make([]float32, size)
 	}
 	p.K, p.N, p.nr, p.buf = k, n, nr, p.buf[:size]
-	if k == 0 {
+	return size > 0
+}
+
+// pack lays out b in panels of nr columns.
+func (p *Packed) pack(nr, k, n int, b []float32, rs, cs int) {
+	if !p.resize(nr, k, n) {
 		return
 	}
 	for j := 0; j < n; j += nr {
@@ -33,14 +38,8 @@ func (p *Packed) pack(nr, k, n int, b []float32, rs, cs int) {
 		if w < nr {
 			clear(panel)
 		}
-		if cs == 1 {
-			for i := range k {
-				copy(panel[i*nr:i*nr+w], b[i*rs+j:])
-			}
-			continue
-		}
-		// Columns of B are (nearly) contiguous: read 8 of them side by side, so that a line of the
-		// panel is written while it is in the cache.
+		// In a transposed B the columns are contiguous: 8 of them are read side by side, so that a line
+		// of the panel is written while it is in the cache.
 		for l := 0; l < w; l += 8 {
 			wide := min(8, w-l)
 			for i := range k {

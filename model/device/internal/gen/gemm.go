@@ -20,7 +20,91 @@ func (g *generator) gemm() {
 	for r := 1; r <= rows; r++ {
 		g.gemmRows(r)
 	}
+	g.packRows()
 	g.peak()
+}
+
+// panelRegisters is the width of a packed panel in registers.
+const panelRegisters = 2
+
+// packRows emits the copy of a matrix into panels. It reads along the rows, which the processor
+// foresees, and writes whole cache lines to all panels in turn.
+func (g *generator) packRows() {
+	g.function("PackRows", "k, n int, b *float32, rs int, to *float32, panel int",
+		"copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills",
+		"the last one with zeros.")
+	k, n, b, rs, to, panel := g.arg("k"), g.arg("n"), g.arg("b"), g.arg("rs"), g.arg("to"), g.arg("panel")
+	g.float4(rs, panel)
+	width := panelRegisters * g.lanes
+	rest := g.GP64()
+	g.MOVQ(n, rest)
+	g.ANDQ(operand.Imm(uint64(width-1)), rest)
+	masks := g.panelMasks(rest)
+	rs3 := g.GP64()
+	g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+
+	from, left, panels := g.GP64(), g.GP64(), g.GP64()
+	for _, rows := range []int{4, 1} {
+		block, loop, tail, next, fewer := g.label("block"), g.label("loop"), g.label("tail"), g.label("next"), g.label("fewer")
+		g.Label(block)
+		g.CMPQ(k, operand.Imm(uint64(rows)))
+		g.JLT(operand.LabelRef(fewer))
+		g.MOVQ(b, from)
+		g.MOVQ(to, panels)
+		g.MOVQ(n, left)
+		copyRows := func(masks [panelRegisters]*mask) {
+			var values []reg.VecVirtual
+			for r := range rows {
+				row := operand.Mem{Base: from}
+				switch r {
+				case 1, 2:
+					row.Index, row.Scale = rs, uint8(r)
+				case 3:
+					row.Index, row.Scale = rs3, 1
+				}
+				for v, m := range masks {
+					values = append(values, g.load(row.Offset(v*g.size()), m))
+				}
+			}
+			for i, v := range values {
+				g.store(v, g.part(panels, i), nil)
+			}
+		}
+		g.Label(loop)
+		g.SUBQ(operand.Imm(uint64(width)), left)
+		g.JLT(operand.LabelRef(tail))
+		copyRows([panelRegisters]*mask{})
+		g.ADDQ(operand.U32(uint32(4*width)), from)
+		g.ADDQ(panel, panels)
+		g.JMP(operand.LabelRef(loop))
+		g.Label(tail)
+		g.TESTQ(rest, rest)
+		g.JZ(operand.LabelRef(next))
+		copyRows(masks)
+		g.Label(next)
+		for range rows {
+			g.ADDQ(rs, b)
+		}
+		g.ADDQ(operand.U32(uint32(4*width*rows)), to)
+		g.SUBQ(operand.Imm(uint64(rows)), k)
+		g.JMP(operand.LabelRef(block))
+		g.Label(fewer)
+	}
+	g.end()
+}
+
+// panelMasks are the masks of the first columns of a panel's row: min(columns, lanes) lanes and
+// max(columns-lanes, 0) lanes.
+func (g *generator) panelMasks(columns reg.GPVirtual) [panelRegisters]*mask {
+	first, second, none := g.GP64(), g.GP64(), g.GP64()
+	g.MOVQ(operand.U32(uint32(g.lanes)), first)
+	g.CMPQ(columns, first)
+	g.CMOVQLT(columns, first)
+	g.XORQ(none, none)
+	g.MOVQ(columns, second)
+	g.SUBQ(operand.Imm(uint64(g.lanes)), second)
+	g.CMOVQLT(none, second)
+	return [panelRegisters]*mask{g.firstLanes(first), g.firstLanes(second)}
 }
 
 // peakSums is the number of independent sums in peak: more than the two units' latency needs.
@@ -49,7 +133,7 @@ func (g *generator) gemmRows(rows int) {
 	g.function(fmt.Sprintf("Gemm%d", rows), "blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int",
 		fmt.Sprintf("multiplies blocks x %d rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,", rows),
 		"over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].")
-	const registers = 2 // of a panel's row
+	const registers = panelRegisters
 	blocks, k, a, rs, cs := g.arg("blocks"), g.arg("k"), g.arg("a"), g.arg("rs"), g.arg("cs")
 	b, c := g.arg("b"), g.arg("c")
 	g.float4(rs, cs)
@@ -158,16 +242,7 @@ func (g *generator) gemmRows(rows int) {
 	g.JNE(operand.LabelRef(narrow))
 	both([registers]*mask{})
 	g.Label(narrow)
-	// The masks of the two registers: min(width, lanes) and max(width-lanes, 0) lanes.
-	lanes, none := g.GP64(), g.GP64()
-	g.MOVQ(operand.U32(uint32(g.lanes)), lanes)
-	g.CMPQ(width, lanes)
-	g.CMOVQLT(width, lanes)
-	first := g.firstLanes(lanes)
-	g.XORQ(none, none)
-	g.SUBQ(operand.Imm(uint64(g.lanes)), width)
-	g.CMOVQLT(none, width)
-	both([registers]*mask{first, g.firstLanes(width)})
+	both(g.panelMasks(width))
 
 	g.Label(next)
 	for range rows {
