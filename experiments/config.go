@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,8 +81,11 @@ func ParseConfig(name string, text []byte) (*Config, error) {
 	return c, nil
 }
 
+// plainName is safe as the name of a folder and in a command line.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+
 func (c *Config) check() error {
-	if c.Name == "" || strings.ContainsAny(c.Name, `/\. `) {
+	if !plainName.MatchString(c.Name) {
 		return fmt.Errorf("key name: %q cannot name a results folder: use letters, digits and hyphens", c.Name)
 	}
 	if len(c.Experiments) == 0 {
@@ -93,8 +97,8 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		if e.Name == "" || seen[e.Name] {
-			return fmt.Errorf("key experiment.name: %q of experiment %d is empty or used twice", e.Name, i+1)
+		if !plainName.MatchString(e.Name) || seen[e.Name] {
+			return fmt.Errorf("key experiment.name: %q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)
 		}
 		seen[e.Name] = true
 		if e.Corpus == "" {
