@@ -241,15 +241,15 @@ func decodeStrict(name string, text []byte, v any) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	for _, key := range meta.Undecoded() {
-		known := knownKeys(reflect.TypeOf(v), "")
-		at := name
-		if line := lineOf(string(text), key); line > 0 {
-			at = fmt.Sprintf("%s:%d", name, line)
-		}
-		return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), known))
+	unknown := meta.Undecoded()
+	if len(unknown) == 0 {
+		return nil
 	}
-	return nil
+	key, at := unknown[0], name // one at a time: the next shows when this one is mended
+	if line := lineOf(string(text), key); line > 0 {
+		at = fmt.Sprintf("%s:%d", name, line)
+	}
+	return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), knownKeys(reflect.TypeOf(v), "")))
 }
 
 // knownKeys lists the dotted TOML keys of a struct type.
