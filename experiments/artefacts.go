@@ -22,15 +22,26 @@ func of(results []*Result, experiment string) []*Result {
 	return slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Trial.Experiment != experiment })
 }
 
+// tableArtefact is a table as an artefact of the results that it shows.
+func tableArtefact(t *plots.Table, reading string, results []*Result) Artefact {
+	a := Artefact{ID: t.ID, Title: t.Title, Note: t.Note, Reading: reading, Table: t}
+	for _, r := range results {
+		if !slices.Contains(a.experiments, r.Trial.Experiment) {
+			a.experiments = append(a.experiments, r.Trial.Experiment)
+		}
+	}
+	return a
+}
+
 // windowArtefacts are Tables 5 and 6.
-func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, []string, error) {
+func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 	results = of(results, windowExperiment)
 	if len(results) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	for _, r := range results {
 		if len(r.Trial.Setting) > 1 || r.Protocol != ProtocolPaper {
-			return nil, nil, fmt.Errorf("experiment %q varies more than model.window or is not of protocol %s, so Tables 5 and 6 cannot be drawn from it: rename it", windowExperiment, ProtocolPaper)
+			return nil, fmt.Errorf("experiment %q varies more than model.window or is not of protocol %s, so Tables 5 and 6 cannot be drawn from it: rename it", windowExperiment, ProtocolPaper)
 		}
 	}
 	byLength := make(map[int]*plots.WindowRow)
@@ -55,17 +66,29 @@ func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, []string
 	for _, w := range slices.Sorted(maps.Keys(byLength)) {
 		rows = append(rows, *byLength[w])
 	}
-	p := results[0].Provenance
-	machine := fmt.Sprintf("%s, %s kernels, one thread for each of %s side by side", p.CPU, p.Kernels, count(p.Workers, "trial"))
 	t5 := plots.WindowTraining(rows, paper, fmt.Sprintf("Ours: corpus %s, protocol paper (shuffled overlapping windows: leaks, for comparison only); "+
 		"mean ± standard deviation over n trainings of %s; %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s.",
-		strings.Join(corpusNames(results), ", "), training(results), machine, paper.Setup))
+		strings.Join(corpusNames(results), ", "), training(results), machines(results), paper.Setup))
 	t6 := plots.WindowInference(rows, paper, fmt.Sprintf("Ours: wall time from the windows of the test part to their labels, decoding included, divided by the windows: at stride 1 a log has about as many windows as events; "+
-		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.", machine, paper.Setup))
+		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.", machines(results), paper.Setup))
 	return []Artefact{
-		{ID: t5.ID, Title: t5.Title, Note: t5.Note, Table: t5, Reading: readTraining(rows, paper, results)},
-		{ID: t6.ID, Title: t6.Title, Note: t6.Note, Table: t6, Reading: readInference(rows, paper)},
-	}, []string{windowExperiment}, nil
+		tableArtefact(t5, readTraining(rows, paper, results), results),
+		tableArtefact(t6, readInference(rows, paper), results),
+	}, nil
+}
+
+// machines says where times were measured.
+func machines(results []*Result) string {
+	distinct := make(map[string]bool)
+	for _, r := range results {
+		p := r.Provenance
+		distinct[fmt.Sprintf("%s, %s kernels, %s for each of %s side by side", p.CPU, p.Kernels, count(p.Threads, "thread"), count(p.Workers, "trial"))] = true
+	}
+	names := slices.Sorted(maps.Keys(distinct))
+	if len(names) > 1 {
+		return "times of unlike runs are mixed here: " + strings.Join(names, "; ")
+	}
+	return names[0]
 }
 
 // value finds one measured number of a result.
@@ -80,7 +103,7 @@ func value(r *Result, method, subset, metric string) (float64, bool) {
 }
 
 // classArtefacts is Figure 9, from the longest windows.
-func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, []string, error) {
+func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 	results = slices.DeleteFunc(of(results, windowExperiment), func(r *Result) bool { return len(r.Classes) == 0 })
 	longest := 0
 	for _, r := range results {
@@ -88,12 +111,12 @@ func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, []string,
 	}
 	results = slices.DeleteFunc(results, func(r *Result) bool { return r.Config.Window != longest })
 	if len(results) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	points := classPoints(results)
 	figure, err := plots.ClassAccuracy(points, paper)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	positions := 0.0
 	for _, c := range points {
@@ -114,9 +137,9 @@ func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, []string,
 	for _, c := range append(byWeight[:min(heavy, len(byWeight)):min(heavy, len(byWeight))], rest[:min(wrong, len(rest))]...) {
 		table.Rows = append(table.Rows, []string{c.Name, fmt.Sprintf("%.4g", c.Weight), fmt.Sprintf("%.3f", c.Accuracy)})
 	}
-	return []Artefact{{
-		ID: figure.ID, Title: figure.Title, Note: table.Note, Figure: figure, Table: table, Reading: readClasses(points, paper),
-	}}, []string{windowExperiment}, nil
+	a := tableArtefact(table, readClasses(points, paper), results)
+	a.ID, a.Title, a.Figure = figure.ID, figure.Title, figure
+	return []Artefact{a}, nil
 }
 
 // classPoints averages the classes of several trainings, by label.
@@ -162,33 +185,26 @@ func column(subset, metric, title string) plots.ProtocolColumn {
 }
 
 // protocolArtefacts are the tables of methods, one for each protocol.
-func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, []string, error) {
-	var used []string
+func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 	byProtocol := make(map[string][]*Result)
 	for _, r := range results {
-		if !strings.HasPrefix(r.Trial.Experiment, protocolExperiment) {
-			continue
-		}
-		byProtocol[r.Protocol] = append(byProtocol[r.Protocol], r)
-		if !slices.Contains(used, r.Trial.Experiment) {
-			used = append(used, r.Trial.Experiment)
+		if strings.HasPrefix(r.Trial.Experiment, protocolExperiment) {
+			byProtocol[r.Protocol] = append(byProtocol[r.Protocol], r)
 		}
 	}
 	paper, blocked := protocolRows(byProtocol[ProtocolPaper]), protocolRows(byProtocol[ProtocolBlocked])
 	var artefacts []Artefact
-	add := func(t *plots.Table, reading string) {
-		artefacts = append(artefacts, Artefact{ID: t.ID, Title: t.Title, Note: t.Note, Table: t, Reading: reading})
-	}
 	if len(paper) > 0 {
-		add(plots.Protocols("protocol-paper", "Network and baselines, paper protocol", []plots.ProtocolColumn{
+		t := plots.Protocols("protocol-paper", "Network and baselines, paper protocol", []plots.ProtocolColumn{
 			windowsAccuracy,
 			column(metrics.SubsetWindows, metrics.F1MacroUnion, "macro F1, the reference's classes"),
 			column(metrics.SubsetWindows, metrics.F1Macro, "macro F1, true classes"),
 		}, paper, fmt.Sprintf("Corpus %s, shuffled overlapping windows. n: (window, position) pairs of the test windows; no interval, since overlapping windows repeat events.",
-			strings.Join(corpusNames(byProtocol[ProtocolPaper]), ", "))), readPaperProtocol(paper, blocked, byProtocol[ProtocolPaper]))
+			strings.Join(corpusNames(byProtocol[ProtocolPaper]), ", ")))
+		artefacts = append(artefacts, tableArtefact(t, readPaperProtocol(paper, blocked, byProtocol[ProtocolPaper]), byProtocol[ProtocolPaper]))
 	}
 	if len(blocked) > 0 {
-		add(plots.Protocols("protocol-blocked", "Network and baselines, blocked protocol", []plots.ProtocolColumn{
+		t := plots.Protocols("protocol-blocked", "Network and baselines, blocked protocol", []plots.ProtocolColumn{
 			allAccuracy, headline, headlineWorst,
 			column(metrics.SubsetOwnWrong+metrics.Seen, metrics.Accuracy, "own label wrong, seen"),
 			column(metrics.SubsetUser, metrics.Accuracy, "user-caused"),
@@ -201,9 +217,10 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, []string, 
 			"Accuracy, where no other metric is named: mean over folds with the 95 %% corrected resampled t interval over folds (it says nothing of other corpora), and n, the events of all folds. "+
 			"Own label wrong: what a rule that reads only the event gets wrong. User-caused: contexts that a person or CI account started. Non-trigger: those without their first events. "+
 			"Seen: the label occurs in the training part. Decided by rule: background whose label a control-plane rule gives.",
-			strings.Join(corpusNames(byProtocol[ProtocolBlocked]), ", "))), readBlockedProtocol(blocked))
+			strings.Join(corpusNames(byProtocol[ProtocolBlocked]), ", ")))
+		artefacts = append(artefacts, tableArtefact(t, readBlockedProtocol(blocked), byProtocol[ProtocolBlocked]))
 	}
-	return artefacts, used, nil
+	return artefacts, nil
 }
 
 // protocolRows has one row for each method and setting of the network, folds and seeds merged, in

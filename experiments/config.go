@@ -226,7 +226,7 @@ func ModelConfig(keys map[string]any) (model.Config, error) {
 		return model.Config{}, err
 	}
 	if err := c.Validate(); err != nil {
-		return model.Config{}, fmt.Errorf("model: %w", err)
+		return model.Config{}, err
 	}
 	return c, nil
 }

@@ -51,7 +51,7 @@ func readTraining(rows []plots.WindowRow, paper plots.Paper, results []*Result) 
 	}
 	first, last := all[0], all[len(all)-1]
 	best := slices.MaxFunc(all, func(a, b level) int { return int(math.Copysign(1, a.mean-b.mean)) })
-	ours := fmt.Sprintf("On our corpus F1 %s from %.4f at W = %d to %.4f at W = %d; the highest mean is at W = %d (%.4f).",
+	ours := fmt.Sprintf("On our corpora F1 %s from %.4f at W = %d to %.4f at W = %d; the highest mean is at W = %d (%.4f).",
 		trend(first, last), first.mean, first.length, last.mean, last.length, best.length, best.mean)
 	return sentences(ours, readPaperWindows(all), readBest(all, best), readGrowth("A training", all, func(l level) float64 { return l.timeToFit },
 		func(p *plots.PaperWindow) float64 { return p.TrainSeconds[0] }), readCutShort(results))

@@ -39,6 +39,8 @@ type Artefact struct {
 	Redo      string // the command that measures them again
 	Table     *plots.Table
 	Figure    *plots.Figure
+
+	experiments []string // whose results it shows
 }
 
 // SVG is the figure as a part of a page; empty if there is none.
@@ -98,17 +100,17 @@ func (rep *Report) draw(results []*Result, store Store) error {
 	}
 	rep.Provenance = provenance(results)
 	rep.records = allRecords(results)
-	for _, build := range []func([]*Result, plots.Paper) ([]Artefact, []string, error){
+	for _, build := range []func([]*Result, plots.Paper) ([]Artefact, error){
 		protocolArtefacts, windowArtefacts, classArtefacts,
 	} {
-		artefacts, used, err := build(results, paper)
+		artefacts, err := build(results, paper)
 		if err != nil {
 			return err
 		}
-		for i := range artefacts {
-			artefacts[i].Redo = rep.redo(used, store)
+		for _, a := range artefacts {
+			a.Redo = rep.redo(a.experiments, store)
+			rep.Artefacts = append(rep.Artefacts, a)
 		}
-		rep.Artefacts = append(rep.Artefacts, artefacts...)
 	}
 	return nil
 }
