@@ -21,6 +21,7 @@ func (g *generator) gemm() {
 		g.gemmRows(r)
 	}
 	g.packRows()
+	g.packColumns()
 	g.peak()
 }
 
