@@ -18,7 +18,6 @@ TEXT ·avx2Gemm1(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block1:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -169,7 +168,6 @@ TEXT ·avx2Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block10:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -337,7 +335,6 @@ TEXT ·avx2Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block19:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1

@@ -18,7 +18,6 @@ TEXT ·avx512Gemm1(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block1:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -142,7 +141,6 @@ TEXT ·avx512Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block10:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -295,7 +293,6 @@ TEXT ·avx512Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block19:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1

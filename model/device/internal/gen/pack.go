@@ -5,6 +5,72 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// packRows emits the copy of a matrix into panels. It reads along the rows, which the processor
+// foresees, and writes whole cache lines to all panels in turn.
+func (g *generator) packRows() {
+	g.function("PackRows", "k, n int, b *float32, rs int, to *float32, panel int",
+		"copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills",
+		"the last one with zeros.")
+	k, n, b, rs, to, panel := g.arg("k"), g.arg("n"), g.arg("b"), g.arg("rs"), g.arg("to"), g.arg("panel")
+	g.float4(rs, panel)
+	width := panelRegisters * g.lanes
+	rest := g.GP64()
+	g.MOVQ(n, rest)
+	g.ANDQ(operand.Imm(uint64(width-1)), rest)
+	masks := g.panelMasks(rest)
+	rs3 := g.GP64()
+	g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+
+	from, left, panels := g.GP64(), g.GP64(), g.GP64()
+	for _, rows := range []int{4, 1} {
+		block, loop, tail, next, fewer := g.label("block"), g.label("loop"), g.label("tail"), g.label("next"), g.label("fewer")
+		g.Label(block)
+		g.CMPQ(k, operand.Imm(uint64(rows)))
+		g.JLT(operand.LabelRef(fewer))
+		g.MOVQ(b, from)
+		g.MOVQ(to, panels)
+		g.MOVQ(n, left)
+		copyRows := func(masks [panelRegisters]*mask) {
+			var values []reg.VecVirtual
+			for r := range rows {
+				row := operand.Mem{Base: from}
+				switch r {
+				case 1, 2:
+					row.Index, row.Scale = rs, uint8(r)
+				case 3:
+					row.Index, row.Scale = rs3, 1
+				}
+				for v, m := range masks {
+					values = append(values, g.load(row.Offset(v*g.size()), m))
+				}
+			}
+			for i, v := range values {
+				g.store(v, g.part(panels, i), nil)
+			}
+		}
+		g.Label(loop)
+		g.SUBQ(operand.Imm(uint64(width)), left)
+		g.JLT(operand.LabelRef(tail))
+		copyRows([panelRegisters]*mask{})
+		g.ADDQ(operand.U32(uint32(4*width)), from)
+		g.ADDQ(panel, panels)
+		g.JMP(operand.LabelRef(loop))
+		g.Label(tail)
+		g.TESTQ(rest, rest)
+		g.JZ(operand.LabelRef(next))
+		copyRows(masks)
+		g.Label(next)
+		for range rows {
+			g.ADDQ(rs, b)
+		}
+		g.ADDQ(operand.U32(uint32(4*width*rows)), to)
+		g.SUBQ(operand.Imm(uint64(rows)), k)
+		g.JMP(operand.LabelRef(block))
+		g.Label(fewer)
+	}
+	g.end()
+}
+
 // packColumns emits the packing of a transposed matrix, whose columns are contiguous: blocks of 8 x 8
 // values are read by columns and written by rows. Both instruction sets use registers of 8 values, for
 // which few instructions transpose a block.
