@@ -69,8 +69,9 @@ func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 	t5 := plots.WindowTraining(rows, paper, fmt.Sprintf("Ours: corpus %s, protocol paper (shuffled overlapping windows: leaks, for comparison only); "+
 		"mean ± standard deviation over n trainings of %s; %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s.",
 		strings.Join(corpusNames(results), ", "), training(results), machines(results), paper.Setup))
-	t6 := plots.WindowInference(rows, paper, fmt.Sprintf("Ours: wall time from the windows of the test part to their labels, decoding included, divided by the windows: at stride 1 a log has about as many windows as events; "+
-		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.", machines(results), paper.Setup))
+	t6 := plots.WindowInference(rows, paper, fmt.Sprintf("Ours: corpus %s, wall time from the windows of the test part to their labels, decoding included, divided by the windows: at stride 1 a log has about as many windows as events; "+
+		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.",
+		strings.Join(corpusNames(results), ", "), machines(results), paper.Setup))
 	return []Artefact{
 		tableArtefact(t5, readTraining(rows, paper, results), results),
 		tableArtefact(t6, readInference(rows, paper), results),

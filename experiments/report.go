@@ -162,7 +162,14 @@ func (rep *Report) Write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write report.html: %w", err)
 	}
-	return write("report.html", func(w io.Writer) error { return page.Execute(w, rep) })
+	return write("report.html", func(w io.Writer) error {
+		var b strings.Builder
+		if err := page.Execute(&b, rep); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, plots.Printable(b.String())) // the template lets control characters pass
+		return err
+	})
 }
 
 // allRecords are the records of all results in the order of the plan. The method says which setting

@@ -29,11 +29,11 @@ const none = "–"
 
 // WriteText writes the table for a terminal.
 func (t *Table) WriteText(w io.Writer) error {
-	p := t.pretty(printable)
+	p := t.pretty(Printable)
 	p.SetStyle(table.StyleLight)
 	p.Style().Format.Header = text.FormatDefault
 	p.Style().Options.SeparateRows = strings.Contains(fmt.Sprint(t.Rows), "\n")
-	_, err := fmt.Fprintf(w, "%s\n%s\n%s\n", printable(t.Title), p.Render(), printable(t.Note))
+	_, err := fmt.Fprintf(w, "%s\n%s\n%s\n", Printable(t.Title), p.Render(), Printable(t.Note))
 	return err
 }
 
@@ -60,9 +60,9 @@ func (t *Table) pretty(safe func(string) string) table.Writer {
 	return p
 }
 
-// printable drops what a terminal acts on (control characters, among them the start of escape
+// Printable drops what a terminal acts on (control characters, among them the start of escape
 // sequences) and what makes text read other than it is (directions, zero widths). Line breaks stay.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029') {
 			return -1
@@ -75,7 +75,7 @@ func printable(s string) string {
 func markdown(s string) string {
 	return strings.NewReplacer(
 		`\`, `\\`, "`", "\\`", "*", `\*`, "$", `\$`, "_", `\_`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "](", `]\(`, "][", `]\[`, "://", `:\//`,
-	).Replace(printable(s))
+	).Replace(Printable(s))
 }
 
 // WriteCSV writes header and rows. A cell that a spreadsheet would take for a formula gets a leading
@@ -105,7 +105,7 @@ func spreadsheet(s string) string {
 }
 
 // oneLine puts the lines of a cell, each of which is a statement, side by side.
-func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", "; ") }
+func oneLine(s string) string { return strings.ReplaceAll(Printable(s), "\n", "; ") }
 
 // WriteLaTeX writes a table environment with its caption.
 func (t *Table) WriteLaTeX(w io.Writer) error {
