@@ -67,11 +67,11 @@ func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 		rows = append(rows, *byLength[w])
 	}
 	t5 := plots.WindowTraining(rows, paper, fmt.Sprintf("Ours: corpus %s, protocol paper (shuffled overlapping windows: leaks, for comparison only); "+
-		"mean ± standard deviation over n trainings of %s; %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s.",
-		strings.Join(corpusNames(results), ", "), training(results), machines(results), paper.Setup))
+		"mean ± standard deviation over n trainings of %s; %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s, %s.",
+		strings.Join(corpusNames(results), ", "), training(results), machines(results), paper.Trainings, paper.Device))
 	t6 := plots.WindowInference(rows, paper, fmt.Sprintf("Ours: corpus %s, wall time from the windows of the test part to their labels, decoding included, divided by the windows: at stride 1 a log has about as many windows as events; "+
 		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.",
-		strings.Join(corpusNames(results), ", "), machines(results), paper.Setup))
+		strings.Join(corpusNames(results), ", "), machines(results), paper.Device))
 	return []Artefact{
 		tableArtefact(t5, readTraining(rows, paper, results), results),
 		tableArtefact(t6, readInference(rows, paper), results),
@@ -200,7 +200,7 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 			windowsAccuracy,
 			column(metrics.SubsetWindows, metrics.F1MacroUnion, "macro F1, the reference's classes"),
 			column(metrics.SubsetWindows, metrics.F1Macro, "macro F1, true classes"),
-		}, paper, fmt.Sprintf("Corpus %s, shuffled overlapping windows. n: (window, position) pairs of the test windows; no interval, since overlapping windows repeat events.",
+		}, tableRows(paper), fmt.Sprintf("Corpus %s, shuffled overlapping windows. n: (window, position) pairs of the test windows; no interval, since overlapping windows repeat events.",
 			strings.Join(corpusNames(byProtocol[ProtocolPaper]), ", ")))
 		artefacts = append(artefacts, tableArtefact(t, readPaperProtocol(paper, blocked, byProtocol[ProtocolPaper]), byProtocol[ProtocolPaper]))
 	}
@@ -214,7 +214,7 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 			column(metrics.SubsetNonTrigger+metrics.Unseen, metrics.Accuracy, "non-trigger, unseen"),
 			column(metrics.SubsetByRule, metrics.Accuracy, "decided by rule"),
 			column(metrics.SubsetUser, metrics.F1Macro, "user-caused, macro F1"),
-		}, blocked, fmt.Sprintf("Corpus %s in contiguous folds with gaps; contexts on both sides of a cut purged from training, vocabularies from training events only. "+
+		}, tableRows(blocked), fmt.Sprintf("Corpus %s in contiguous folds with gaps; contexts on both sides of a cut purged from training, vocabularies from training events only. "+
 			"Accuracy, where no other metric is named: mean over folds with the 95 %% corrected resampled t interval over folds (it says nothing of other corpora), and n, the events of all folds. "+
 			"Own label wrong: what a rule that reads only the event gets wrong. User-caused: contexts that a person or CI account started. Non-trigger: those without their first events. "+
 			"Seen: the label occurs in the training part. Decided by rule: background whose label a control-plane rule gives.",
@@ -224,9 +224,24 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 	return artefacts, nil
 }
 
+// protocolRow is a row with what its cells do not show.
+type protocolRow struct {
+	plots.ProtocolRow
+	network bool
+	folds   map[int]float64 // the headline by fold, mean over seeds
+}
+
+func tableRows(rows []protocolRow) []plots.ProtocolRow {
+	var plain []plots.ProtocolRow
+	for _, r := range rows {
+		plain = append(plain, r.ProtocolRow)
+	}
+	return plain
+}
+
 // protocolRows has one row for each method and setting of the network, folds and seeds merged, in
 // order of appearance. With results of several corpora each has its own rows.
-func protocolRows(results []*Result) []plots.ProtocolRow {
+func protocolRows(results []*Result) []protocolRow {
 	type key struct{ corpus, method string }
 	var keys []key
 	records := make(map[key][]metrics.Record)
@@ -244,15 +259,34 @@ func protocolRows(results []*Result) []plots.ProtocolRow {
 		}
 	}
 	several := len(corpusNames(results)) > 1
-	var rows []plots.ProtocolRow
+	var rows []protocolRow
 	for _, k := range keys {
-		row := plots.ProtocolRow{Method: k.method, Training: rowTraining(behind[k], records[k][0].Method), Scores: scores(records[k])}
+		method := records[k][0].Method
+		row := protocolRow{
+			ProtocolRow: plots.ProtocolRow{Method: k.method, Training: rowTraining(behind[k], method), Scores: scores(records[k])},
+			network:     method == MethodNetwork, folds: headlineByFold(records[k]),
+		}
 		if several {
 			row.Method += ", " + k.corpus
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// headlineByFold is the accuracy where the own label is wrong, of each fold, mean over seeds.
+func headlineByFold(records []metrics.Record) map[int]float64 {
+	values := make(map[int][]float64)
+	for _, r := range records {
+		if r.Subset+" "+r.Metric == headline.Key {
+			values[r.Fold] = append(values[r.Fold], r.Value)
+		}
+	}
+	means := make(map[int]float64, len(values))
+	for fold, v := range values {
+		means[fold], _ = metrics.MeanStd(v)
+	}
+	return means
 }
 
 // rowTraining says what a method was trained on, and if a part of its trials is missing.

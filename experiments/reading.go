@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -188,55 +189,43 @@ func readClasses(points []plots.ClassPoint, paper plots.Paper) string {
 
 // readPaperProtocol says how much of the test part was trained on, and what is left of the scores
 // where nothing was.
-func readPaperProtocol(rows, blocked []plots.ProtocolRow, results []*Result) string {
+func readPaperProtocol(rows, blocked []protocolRow, results []*Result) string {
 	shared, tested := 0, 0
 	for _, r := range results {
 		shared += r.Sizes.SharedEvents
 		tested += r.Sizes.TestEvents
 	}
-	leak := ""
+	var text []string
 	if tested > 0 {
-		leak = fmt.Sprintf("%.1f %% of the test events lie in training windows too, with their labels: memory counts here.", 100*float64(shared)/float64(tested))
+		text = append(text, fmt.Sprintf("%.1f %% of the test events lie in training windows too, with their labels: memory counts here.", 100*float64(shared)/float64(tested)))
 	}
-	top := highest(rows, windowsAccuracy.Key, func(plots.ProtocolRow) bool { return true })
-	best := ""
-	if top != nil {
-		best = fmt.Sprintf("The highest accuracy has %s (%.3f).", top.Method, top.Scores[windowsAccuracy.Key].Value)
+	if top := highest(rows, windowsAccuracy.Key, func(protocolRow) bool { return true }); top != nil {
+		text = append(text, fmt.Sprintf("The highest accuracy is that of %s (%.3f).", top.Method, top.Scores[windowsAccuracy.Key].Value))
 	}
-	var beside []string
 	for _, r := range rows {
-		i := slices.IndexFunc(blocked, func(b plots.ProtocolRow) bool { return b.Method == r.Method })
-		if !isNetwork(r) || i < 0 {
+		i := slices.IndexFunc(blocked, func(b protocolRow) bool { return b.Method == r.Method })
+		if !r.network || i < 0 {
 			continue
 		}
 		here, there := r.Scores[windowsAccuracy.Key], blocked[i].Scores[allAccuracy.Key]
 		if here != nil && there != nil {
-			beside = append(beside, fmt.Sprintf("%s: %.3f here, %.3f of all events under the blocked protocol.", r.Method, here.Value, there.Value))
+			text = append(text, fmt.Sprintf("For %s it is %.3f here and %.3f of all events under the blocked protocol.", r.Method, here.Value, there.Value))
 		}
 	}
-	return sentences(append([]string{leak, best}, append(beside, readUnequal(rows, windowsAccuracy.Key))...)...)
+	return sentences(append(text, readUnequal(rows, windowsAccuracy.Key))...)
 }
 
 // readBlockedProtocol compares the best network and the best baseline on the headline.
-func readBlockedProtocol(rows []plots.ProtocolRow) string {
-	network := highest(rows, headline.Key, isNetwork)
-	other := highest(rows, headline.Key, func(r plots.ProtocolRow) bool { return !isNetwork(r) })
+func readBlockedProtocol(rows []protocolRow) string {
+	network := highest(rows, headline.Key, func(r protocolRow) bool { return r.network })
+	other := highest(rows, headline.Key, func(r protocolRow) bool { return !r.network })
 	var text string
 	switch {
 	case network != nil && other != nil:
-		a, b := network.Scores[headline.Key], other.Scores[headline.Key]
-		text = fmt.Sprintf("Where the own label is wrong, %s gets %.3f and the best baseline, %s, %.3f", network.Method, a.Value, other.Method, b.Value)
-		switch {
-		case a.Low == a.High || b.Low == b.High:
-			text += "."
-		case a.Low <= b.High && b.Low <= a.High:
-			text += ": their intervals overlap."
-		default:
-			text += ": their intervals do not overlap."
-		}
-		if w := network.Scores[headlineWorst.Key]; w != nil {
-			text += fmt.Sprintf(" The network's worst fold gets %.3f (n %s).", w.Value, number(w.N))
-		}
+		text = sentences(
+			fmt.Sprintf("Where the own label is wrong, %s gets %.3f and the best baseline, %s, %.3f.",
+				network.Method, network.Scores[headline.Key].Value, other.Method, other.Scores[headline.Key].Value),
+			readDifference(network.folds, other.folds))
 	case network != nil:
 		text = fmt.Sprintf("Where the own label is wrong, %s gets %.3f; no baseline was run.", network.Method, network.Scores[headline.Key].Value)
 	case other != nil:
@@ -245,8 +234,32 @@ func readBlockedProtocol(rows []plots.ProtocolRow) string {
 	return sentences(text, readUnequal(rows, headline.Key))
 }
 
+// readDifference compares two methods fold by fold: both were scored on the same events of a fold, so
+// their difference varies less than either.
+func readDifference(network, baseline map[int]float64) string {
+	var differences []float64
+	for _, fold := range slices.Sorted(maps.Keys(network)) {
+		if b, ok := baseline[fold]; ok {
+			differences = append(differences, network[fold]-b)
+		}
+	}
+	k := len(differences)
+	if k < 2 {
+		return ""
+	}
+	mean, low, high := metrics.CorrectedT(differences, 1/float64(k-1))
+	verdict := "which does not decide between them"
+	switch {
+	case low > 0:
+		verdict = "in favour of the network"
+	case high < 0:
+		verdict = "in favour of the baseline"
+	}
+	return fmt.Sprintf("Fold by fold the network's lead is %+.3f on average (95 %% interval over %d folds: %+.3f to %+.3f), %s.", mean, k, low, high, verdict)
+}
+
 // readUnequal warns of rows that were not scored on the same things.
-func readUnequal(rows []plots.ProtocolRow, key string) string {
+func readUnequal(rows []protocolRow, key string) string {
 	var ns []int
 	for _, r := range rows {
 		if s := r.Scores[key]; s != nil {
@@ -259,11 +272,9 @@ func readUnequal(rows []plots.ProtocolRow, key string) string {
 	return "Rows with another n were scored on other windows: compare them with care."
 }
 
-func isNetwork(r plots.ProtocolRow) bool { return strings.HasPrefix(r.Method, MethodNetwork) }
-
 // highest is the first row with the highest score among those that are asked for; nil if none has one.
-func highest(rows []plots.ProtocolRow, key string, ask func(plots.ProtocolRow) bool) *plots.ProtocolRow {
-	var best *plots.ProtocolRow
+func highest(rows []protocolRow, key string, ask func(protocolRow) bool) *protocolRow {
+	var best *protocolRow
 	for i, r := range rows {
 		if s := r.Scores[key]; s != nil && ask(r) && (best == nil || s.Value > best.Scores[key].Value) {
 			best = &rows[i]

@@ -109,42 +109,51 @@ func TestReadClasses(t *testing.T) {
 }
 
 func TestReadProtocols(t *testing.T) {
-	row := func(method string, score *plots.Score) plots.ProtocolRow {
-		return plots.ProtocolRow{Method: method, Scores: map[string]*plots.Score{headline.Key: score, allAccuracy.Key: score, windowsAccuracy.Key: score}}
+	// row is a method with its score and its values by fold.
+	row := func(method string, n int, value float64, folds ...float64) protocolRow {
+		score := &plots.Score{Value: value, N: n}
+		r := protocolRow{
+			ProtocolRow: plots.ProtocolRow{Method: method, Scores: map[string]*plots.Score{headline.Key: score, allAccuracy.Key: score, windowsAccuracy.Key: score}},
+			network:     strings.HasPrefix(method, MethodNetwork), folds: make(map[int]float64),
+		}
+		for i, f := range folds {
+			r.folds[i] = f
+		}
+		return r
 	}
-	interval := func(v, low, high float64) *plots.Score { return &plots.Score{Value: v, Low: low, High: high, N: 10} }
 	for _, test := range []struct {
 		name       string
-		rows       []plots.ProtocolRow
+		rows       []protocolRow
 		parts, not []string
 	}{
 		{
 			"network ahead",
-			[]plots.ProtocolRow{row("network (a)", interval(0.9, 0.8, 1)), row("network (b)", interval(0.95, 0.9, 1)), row("tree", interval(0.5, 0.4, 0.6))},
-			[]string{"network (b) gets 0.950", "tree, 0.500", "do not overlap"},
-			[]string{"network (a)", "another n"},
+			[]protocolRow{row("network (a)", 10, 0.9), row("network (b)", 10, 0.95, 0.94, 0.96), row("tree", 10, 0.5, 0.5, 0.5)},
+			[]string{"network (b) gets 0.950", "tree, 0.500", "lead is +0.450 on average", "2 folds", "in favour of the network"},
+			[]string{"network (a)", "another n", "decide"},
 		},
 		{
 			"network behind",
-			[]plots.ProtocolRow{row("network", interval(0.5, 0.3, 0.7)), row("tree", interval(0.6, 0.4, 0.8)), row("identity", interval(0.4, 0.1, 0.8))},
-			[]string{"network gets 0.500", "tree, 0.600", "intervals overlap"},
-			[]string{"not overlap", "identity"},
+			[]protocolRow{row("network", 10, 0.5, 0.5, 0.51, 0.49), row("tree", 10, 0.6, 0.6, 0.61, 0.6), row("identity", 10, 0.4)},
+			[]string{"network gets 0.500", "tree, 0.600", "lead is -0.103", "in favour of the baseline"},
+			[]string{"identity", "decide"},
 		},
 		{
-			"no intervals",
-			[]plots.ProtocolRow{row("network", interval(0.5, 0.5, 0.5)), row("tree", interval(0.6, 0.6, 0.6))},
+			"not decided",
+			[]protocolRow{row("network", 10, 0.5, 0.1, 0.9, 0.5), row("tree", 10, 0.4, 0.5, 0.3, 0.4)},
+			[]string{"lead is +0.100", "does not decide"},
+			[]string{"favour"},
+		},
+		{
+			"one fold in common",
+			[]protocolRow{row("network", 10, 0.5, 0.5), row("tree", 10, 0.6, 0.6, 0.6)},
 			[]string{"0.500", "0.600"},
-			[]string{"overlap"},
+			[]string{"lead", "favour", "decide"},
 		},
-		{"network alone", []plots.ProtocolRow{row("network", interval(0.5, 0.3, 0.7))}, []string{"no baseline was run"}, []string{"overlap"}},
-		{"baselines alone", []plots.ProtocolRow{row("tree", interval(0.5, 0.3, 0.7))}, []string{"tree, gets 0.500", "no network was trained"}, []string{"overlap"}},
-		{"no scores", []plots.ProtocolRow{row("tree", nil)}, nil, []string{"tree", "0."}},
-		{
-			"other events",
-			[]plots.ProtocolRow{row("network", &plots.Score{Value: 1, N: 10}), row("tree", &plots.Score{Value: 1, N: 11})},
-			[]string{"another n"},
-			nil,
-		},
+		{"network alone", []protocolRow{row("network", 10, 0.5)}, []string{"no baseline was run"}, []string{"lead"}},
+		{"baselines alone", []protocolRow{row("tree", 10, 0.5)}, []string{"tree, gets 0.500", "no network was trained"}, []string{"lead"}},
+		{"no scores", []protocolRow{{ProtocolRow: plots.ProtocolRow{Method: "tree"}}}, nil, []string{"tree", "0."}},
+		{"other events", []protocolRow{row("network", 10, 1), row("tree", 11, 1)}, []string{"another n"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			says(t, readBlockedProtocol(test.rows), test.parts, test.not)
@@ -152,9 +161,9 @@ func TestReadProtocols(t *testing.T) {
 	}
 
 	results := []*Result{{Sizes: Sizes{SharedEvents: 990, TestEvents: 1000}}}
-	paper := []plots.ProtocolRow{row("network (a)", interval(0.99, 0.99, 0.99)), row("tree", interval(0.95, 0.95, 0.95))}
-	blocked := []plots.ProtocolRow{row("network (a)", interval(0.8, 0.7, 0.9)), row("network (b)", interval(0.7, 0.6, 0.9))}
-	says(t, readPaperProtocol(paper, blocked, results), []string{"99.0 % of the test events", "highest accuracy has network (a) (0.990)", "network (a): 0.990 here, 0.800 of all events"}, []string{"network (b)"})
+	paper := []protocolRow{row("network (a)", 10, 0.99), row("tree", 10, 0.95)}
+	blocked := []protocolRow{row("network (a)", 10, 0.8), row("network (b)", 10, 0.7)}
+	says(t, readPaperProtocol(paper, blocked, results), []string{"99.0 % of the test events", "highest accuracy is that of network (a) (0.990)", "For network (a) it is 0.990 here and 0.800 of all events"}, []string{"network (b)"})
 	says(t, readPaperProtocol(paper, nil, results), []string{"99.0 %"}, []string{"blocked"})
 	says(t, readPaperProtocol(paper, nil, []*Result{{}}), []string{"highest"}, []string{"%"})
 }

@@ -207,11 +207,15 @@ func TestReportNumbersCarryN(t *testing.T) {
 			}
 			for i, cell := range row {
 				switch {
-				case strings.HasPrefix(columns[i], "n"), columns[i] == "trained on", columns[i] == "steps", columns[i] == "train events":
+				case strings.HasPrefix(columns[i], "n"), columns[i] == "steps", columns[i] == "train events":
 					if cell == "" || cell == "–" {
 						t.Errorf("%s, row %q: no %s", a.ID, row[0], columns[i])
 					}
-				case columns[1] == "trained on" && i > 1 && !strings.Contains(cell, "\nn "):
+				case columns[0] == "method, training" && i == 0:
+					if !strings.Contains(cell, "\ntrained on ") {
+						t.Errorf("%s: row %q has no training", a.ID, cell)
+					}
+				case columns[0] == "method, training" && !strings.Contains(cell, "\nn "):
 					t.Errorf("%s, row %q: %s has no n: %q", a.ID, row[0], columns[i], cell)
 				}
 			}
@@ -270,8 +274,8 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 	for _, row := range table("protocol-blocked").Rows {
-		if !strings.Contains(row[1], "only 2 of 3 trials") {
-			t.Errorf("row %s of a fold less says %q", row[0], row[1])
+		if !strings.Contains(row[0], "only 2 of 3 trials") {
+			t.Errorf("row of a fold less says %q", row[0])
 		}
 	}
 }

@@ -14,9 +14,10 @@ var paperTOML string
 
 // Paper holds the paper's own values, to stand beside ours.
 type Paper struct {
-	Setup   string        `toml:"setup"`  // how the values of Windows were measured
-	Windows []PaperWindow `toml:"window"` // by length
-	Classes PaperClasses  `toml:"classes"`
+	Trainings string        `toml:"trainings"` // that the values of Windows are of
+	Device    string        `toml:"device"`    // that they ran on
+	Windows   []PaperWindow `toml:"window"`    // by length
+	Classes   PaperClasses  `toml:"classes"`
 }
 
 // PaperWindow is one row of the paper's Tables 5 and 6.

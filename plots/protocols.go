@@ -22,12 +22,12 @@ type ProtocolColumn struct{ Key, Title string }
 
 // Protocols is the table of methods under a protocol: every score with its interval and n.
 func Protocols(id, title string, columns []ProtocolColumn, rows []ProtocolRow, note string) *Table {
-	t := &Table{ID: id, Title: title, Note: note, Columns: []string{"method", "trained on"}}
+	t := &Table{ID: id, Title: title, Note: note, Columns: []string{"method, training"}}
 	for _, c := range columns {
 		t.Columns = append(t.Columns, c.Title)
 	}
 	for _, r := range rows {
-		cells := []string{r.Method, r.Training}
+		cells := []string{r.Method + "\ntrained on " + r.Training}
 		for _, c := range columns {
 			cells = append(cells, r.Scores[c.Key].cell())
 		}
