@@ -136,7 +136,7 @@ func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 		Note: fmt.Sprintf("The heaviest labels (at most %d), then the least accurate of the others (at most %d). %s", heavy, wrong, figure.Note),
 	}
 	for _, c := range append(byWeight[:min(heavy, len(byWeight)):min(heavy, len(byWeight))], rest[:min(wrong, len(rest))]...) {
-		table.Rows = append(table.Rows, []string{c.Name, number(int(c.Weight+0.5)), fmt.Sprintf("%.3f", c.Accuracy)})
+		table.Rows = append(table.Rows, []string{c.Name, number(int(c.Weight + 0.5)), fmt.Sprintf("%.3f", c.Accuracy)})
 	}
 	a := tableArtefact(table, readClasses(points, paper), results)
 	a.ID, a.Title, a.Figure = figure.ID, figure.Title, figure

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -76,35 +77,62 @@ func ParseConfig(name string, text []byte) (*Config, error) {
 		return nil, err
 	}
 	if err := c.check(); err != nil {
+		var k *keyError
+		if errors.As(err, &k) {
+			if line := lineOf(string(text), k.experiment, k.key); line > 0 {
+				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+			}
+		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
 }
+
+// keyError is what is wrong with the value of one key.
+type keyError struct {
+	key        string // as in the file, with its tables, without experiment
+	experiment int    // the number of its [[experiment]], from 1; 0: at the top of the file
+	err        error
+}
+
+func badKey(key, format string, args ...any) *keyError {
+	return &keyError{key: key, err: fmt.Errorf(format, args...)}
+}
+
+func (e *keyError) Error() string { return fmt.Sprintf("key %s: %v", e.key, e.err) }
+func (e *keyError) Unwrap() error { return e.err }
+
+// maxTrials of one experiment. A year of minutes has five times as many.
+const maxTrials = 100_000
 
 // plainName is safe as the name of a folder and in a command line.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
 func (c *Config) check() error {
 	if !plainName.MatchString(c.Name) {
-		return fmt.Errorf("key name: %q cannot name a results folder: use letters, digits and hyphens", c.Name)
+		return badKey("name", "%q cannot name a results folder: use letters, digits and hyphens", c.Name)
 	}
 	if len(c.Experiments) == 0 {
 		return errors.New("no [[experiment]]: add at least one")
 	}
 	if c.Workers < 0 {
-		return fmt.Errorf("key workers: %d is negative: use 0 for one worker for each core", c.Workers)
+		return badKey("workers", "%d is negative: use 0 for one worker for each core", c.Workers)
 	}
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
 		if !plainName.MatchString(e.Name) || seen[e.Name] {
-			return fmt.Errorf("key experiment.name: %q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)
+			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
 		seen[e.Name] = true
 		if e.Corpus == "" {
 			e.Corpus = c.Corpus
 		}
 		if err := e.check(); err != nil {
+			var k *keyError
+			if errors.As(err, &k) {
+				k.experiment = i + 1
+			}
 			return fmt.Errorf("experiment %q: %w", e.Name, err)
 		}
 	}
@@ -113,31 +141,34 @@ func (c *Config) check() error {
 
 func (e *Experiment) check() error {
 	if e.Corpus == "" {
-		return errors.New("key corpus: none given, here or at the top of the file")
+		return badKey("corpus", "none given, here or at the top of the file")
 	}
 	switch e.Protocol {
 	case ProtocolPaper, ProtocolBlocked:
 	default:
-		return fmt.Errorf("key protocol: %q is not known: use %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked)
+		return badKey("protocol", "%q is not known: use %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked)
 	}
 	if e.Folds == 0 {
 		e.Folds = 5
 	}
 	if e.Folds < 2 {
-		return fmt.Errorf("key folds: %d: at least 2 are needed", e.Folds)
+		return badKey("folds", "%d: at least 2 are needed", e.Folds)
 	}
 	if e.Repetitions == 0 {
 		e.Repetitions = 1
 	}
 	if e.Repetitions < 0 {
-		return fmt.Errorf("key repetitions: %d is negative", e.Repetitions)
+		return badKey("repetitions", "%d is negative", e.Repetitions)
 	}
-	for key, share := range map[string]*float64{"test_share": &e.TestShare, "validation_share": &e.ValidationShare} {
-		if *share == 0 {
-			*share = 0.1
+	for _, share := range []struct {
+		key   string
+		value *float64
+	}{{"test_share", &e.TestShare}, {"validation_share", &e.ValidationShare}} {
+		if *share.value == 0 {
+			*share.value = 0.1
 		}
-		if *share < 0 || *share >= 1 {
-			return fmt.Errorf("key %s: %g is not a share between 0 and 1", key, *share)
+		if !(*share.value > 0 && *share.value < 1) { // also refuses NaN, which TOML has
+			return badKey(share.key, "%g is not a share between 0 and 1", *share.value)
 		}
 	}
 	if len(e.Methods) == 0 {
@@ -145,8 +176,18 @@ func (e *Experiment) check() error {
 	}
 	for _, m := range e.Methods {
 		if !slices.Contains(Methods(), m) {
-			return fmt.Errorf("key methods: %q is not known: use some of %s", m, strings.Join(Methods(), ", "))
+			return badKey("methods", "%q is not known: use some of %s", m, strings.Join(Methods(), ", "))
 		}
+	}
+	trials := float64(e.Repetitions) * float64(e.folds())
+	for _, k := range slices.Sorted(maps.Keys(e.Grid)) {
+		if len(e.Grid[k]) == 0 {
+			return badKey("grid."+k, "no values: give at least one")
+		}
+		trials *= float64(len(e.Grid[k]))
+	}
+	if trials > maxTrials {
+		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials, maxTrials)
 	}
 	for _, s := range e.settings() {
 		if _, err := e.modelConfig(s); err != nil {
@@ -161,13 +202,8 @@ type setting map[string]any
 
 // settings lists the points of the grid, the last key varying fastest, keys in order of name.
 func (e *Experiment) settings() []setting {
-	keys := make([]string, 0, len(e.Grid))
-	for k := range e.Grid {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
 	all := []setting{{}}
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(e.Grid)) {
 		var next []setting
 		for _, s := range all {
 			for _, v := range e.Grid[k] {
@@ -192,44 +228,57 @@ func (e *Experiment) modelConfig(s setting) (model.Config, error) {
 	for k, v := range s {
 		name, ok := strings.CutPrefix(k, "model.")
 		if !ok {
-			return model.Config{}, fmt.Errorf("key grid.%q: a grid varies keys of the model: write \"model.KEY\"", k)
+			return model.Config{}, badKey("grid."+k, "a grid varies keys of the model: write \"model.KEY\"")
 		}
 		keys[name] = v
 	}
-	return ModelConfig(keys)
+	c, err := ModelConfig(keys)
+	var k *keyError
+	if errors.As(err, &k) {
+		if _, ok := s[k.key]; ok {
+			k.key = "grid." + k.key
+		}
+	}
+	return c, err
 }
 
 // ModelConfig is the model preset named by keys["preset"] (default: "default") with every other key
 // of the map set over it. An unknown key is an error that names the nearest known one.
 func ModelConfig(keys map[string]any) (model.Config, error) {
-	name, rest := "default", make(map[string]any, len(keys))
-	for k, v := range keys {
-		if k != "preset" {
-			rest[k] = v
-			continue
+	name := "default"
+	if v, ok := keys["preset"]; ok {
+		if name, ok = v.(string); !ok {
+			return model.Config{}, badKey("model.preset", "%v is not a string", v)
 		}
-		s, ok := v.(string)
-		if !ok {
-			return model.Config{}, fmt.Errorf("key model.preset: %v is not a string", v)
-		}
-		name = s
 	}
 	c, err := model.Preset(name)
 	if err != nil {
-		return model.Config{}, fmt.Errorf("key model.preset: %w", err)
+		return model.Config{}, badKey("model.preset", "%w", err)
 	}
-	var text bytes.Buffer
-	if err := toml.NewEncoder(&text).Encode(rest); err != nil {
-		return model.Config{}, fmt.Errorf("keys of model: %w", err)
-	}
-	if err := decodeStrict("model", text.Bytes(), &c); err != nil {
-		return model.Config{}, err
+	known := append(knownKeys(reflect.TypeOf(c), ""), "preset")
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if key == "preset" {
+			continue
+		}
+		if !slices.Contains(known, key) {
+			return model.Config{}, badKey("model."+key, "%q is not known: did you mean %q?", key, suggest.Nearest(key, known))
+		}
+		var text bytes.Buffer
+		if err := toml.NewEncoder(&text).Encode(map[string]any{key: keys[key]}); err != nil {
+			return model.Config{}, badKey("model."+key, "%w", err)
+		}
+		if _, err := toml.Decode(text.String(), &c); err != nil {
+			return model.Config{}, badKey("model."+key, "%v: %s", keys[key], typeError.ReplaceAllString(err.Error(), "$3"))
+		}
 	}
 	if err := c.Validate(); err != nil {
 		return model.Config{}, err
 	}
 	return c, nil
 }
+
+// typeError is how the decoder says that a value is of the wrong type: line, key, message.
+var typeError = regexp.MustCompile(`(?s)^toml: line (\d+) \(last key "(.*)"\): (.*)$`)
 
 // decodeStrict decodes TOML into v and refuses keys that v does not have.
 func decodeStrict(name string, text []byte, v any) error {
@@ -239,6 +288,9 @@ func decodeStrict(name string, text []byte, v any) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s:%d: %s (key %q)", name, syntax.Position.Line, syntax.Message, syntax.LastKey)
 	case err != nil:
+		if m := typeError.FindStringSubmatch(err.Error()); m != nil {
+			return fmt.Errorf("%s:%s: key %s: %s", name, m[1], m[2], m[3])
+		}
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	unknown := meta.Undecoded()
@@ -246,7 +298,7 @@ func decodeStrict(name string, text []byte, v any) error {
 		return nil
 	}
 	key, at := unknown[0], name // one at a time: the next shows when this one is mended
-	if line := lineOf(string(text), key); line > 0 {
+	if line := lineOf(string(text), 0, key.String()); line > 0 {
 		at = fmt.Sprintf("%s:%d", name, line)
 	}
 	return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), knownKeys(reflect.TypeOf(v), "")))
@@ -272,27 +324,35 @@ func knownKeys(t reflect.Type, prefix string) []string {
 	return keys
 }
 
-// lineOf finds the line on which a key is set: the decoder keeps positions of syntax errors only.
-func lineOf(text string, key toml.Key) int {
-	table := ""
+// lineOf finds the line on which a key is set; 0 if it is not found. The decoder keeps positions of
+// syntax errors only. In the experiment of that number, from 1, the key is without its table's name;
+// with 0 it is looked for from the top.
+func lineOf(text string, experiment int, key string) int {
+	table, number := "", 0
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
 			table = strings.Trim(strings.SplitN(line, "#", 2)[0], "[] ")
-			if table == key.String() {
+			if strings.HasPrefix(line, "[[experiment]]") {
+				number++
+			}
+			if experiment > 0 {
+				table = strings.TrimPrefix(strings.TrimPrefix(table, "experiment"), ".")
+			}
+			if table == key && number >= experiment {
 				return i + 1
 			}
 			continue
 		}
 		name, _, ok := strings.Cut(line, "=")
-		if !ok {
+		if !ok || experiment > 0 && number != experiment {
 			continue
 		}
 		name = strings.Trim(strings.TrimSpace(name), `"'`)
 		if table != "" {
 			name = table + "." + name
 		}
-		if name == strings.Join(key, ".") {
+		if name == key {
 			return i + 1
 		}
 	}

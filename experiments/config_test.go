@@ -46,15 +46,27 @@ func TestParseConfigErrors(t *testing.T) {
 		{"syntax", `name = "x"`, `name = `, []string{"f.toml:2"}},
 		{"unknown key at the top", `corpus =`, `corpsu =`, []string{"f.toml:3", `"corpsu"`, `"corpus"`}},
 		{"unknown key of an experiment", `protocol =`, `protokol =`, []string{"f.toml:6", `"experiment.protokol"`, `"experiment.protocol"`}},
-		{"wrong type", `name = "a"`, `name = 7`, []string{"f.toml", "line 5", "experiment.name", "string"}},
-		{"unknown protocol", `"blocked"`, `"bloked"`, []string{`experiment "a"`, "protocol", `"blocked"`}},
-		{"unknown preset", `"paper"`, `"papper"`, []string{"model.preset", "papper", "paper"}},
-		{"unknown model key", `preset = "paper"`, `widnow = 5`, []string{`"widnow"`, `"window"`}},
+		{"wrong type", `name = "a"`, `name = 7`, []string{"f.toml:5: key experiment.name:", "string"}},
+		{"unknown protocol", `"blocked"`, `"bloked"`, []string{`f.toml:6: experiment "a": key protocol:`, `"blocked"`}},
+		{"unknown preset", `"paper"`, `"papper"`, []string{"f.toml:8:", "key model.preset:", "papper", "paper"}},
+		{"unknown model key", `preset = "paper"`, `widnow = 5`, []string{"f.toml:8:", "key model.widnow:", `"window"`}},
+		{"wrong type in the model", `preset = "paper"`, `dropout = "x"`, []string{"f.toml:8:", "key model.dropout: x:", "string", "float"}},
+		{"wrong type in the grid", `[5, 10]`, `[5, "x"]`, []string{"f.toml:10:", "key grid.model.window: x:", "string", "integer"}},
+		{"unknown key in the grid", `"model.window"`, `"model.widnow"`, []string{"f.toml:10:", "key grid.model.widnow:", `"window"`}},
+		{"an array for a number", `preset = "paper"`, `units1 = [1]`, []string{"f.toml:8:", "model.units1"}},
+		{"the second experiment", `[experiment.grid]`, "[[experiment]]\nname = \"b\"\nprotocol = \"paper\"\nfolds = -3\n[experiment.grid]", []string{"f.toml:12:", `experiment "b"`, "key folds: -3"}},
 		{"impossible value", `[5, 10]`, `[5, 0]`, []string{"window", "0"}},
-		{"grid of something else", `"model.window"`, `"window"`, []string{`"window"`, "model.KEY"}},
+		{"grid of something else", `"model.window"`, `"window"`, []string{"f.toml:10:", "key grid.window:", "model.KEY"}},
 		{"no corpus", `corpus = "sequential-1.34"`, ``, []string{"corpus"}},
 		{"unknown method", `protocol = "blocked"`, "protocol = \"blocked\"\nmethods = [\"netwerk\"]", []string{"methods", "netwerk", "own-label"}},
 		{"a name that is a path", `name = "x"`, `name = "../x"`, []string{"name"}},
+		{"an experiment's name for a shell", `name = "a"`, `name = "$(a)"`, []string{"f.toml:5: key name:", "$(a)"}},
+		{"two experiments of one name", `[experiment.model]`, "[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\n[experiment.model]", []string{"f.toml:8: key name:", "twice"}},
+		{"share", `protocol = "blocked"`, "protocol = \"paper\"\ntest_share = 1.5", []string{"test_share", "1.5"}},
+		{"share that is no number", `protocol = "blocked"`, "protocol = \"paper\"\nvalidation_share = nan", []string{"validation_share"}},
+		{"negative repetitions", `protocol = "blocked"`, "protocol = \"paper\"\nrepetitions = -1", []string{"repetitions"}},
+		{"empty grid", `[5, 10]`, `[]`, []string{"model.window", "at least one"}},
+		{"endless plan", `protocol = "blocked"`, "protocol = \"paper\"\nrepetitions = 1000000000000", []string{"trials", "100000"}},
 		{"folds", `protocol = "blocked"`, "protocol = \"blocked\"\nfolds = 1", []string{"folds"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -136,4 +148,24 @@ func TestStoreKeepsWholeResults(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("temporary files left: %v, %v", left, err)
 	}
+}
+
+// FuzzParseConfig: any text gives a config whose trials can be planned, or an error.
+func FuzzParseConfig(f *testing.F) {
+	f.Add(valid)
+	f.Add("name = \"x\"\ncorpus = \"c\"\n[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\n[experiment.grid]\n\"model.dropout\" = [0.1, nan]\n\"model.window\" = [1, \"x\"]\n")
+	f.Add("name = \"x\"\ncorpus = \"c\"\n[[experiment]]\nname = \"a\"\nprotocol = \"blocked\"\nfolds = 3\nrepetitions = 2\nmethods = [\"own-label\"]\n[experiment.model]\nwithout = [\"verb\"]\n")
+	f.Add("[experiment]\nmodel = 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseConfig("f.toml", []byte(text))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "f.toml") {
+				t.Errorf("error %q does not name the file", err)
+			}
+			return
+		}
+		if trials, err := c.trials(func(string) (string, error) { return "digest", nil }); err != nil || len(trials) == 0 {
+			t.Errorf("a valid config plans %d trials: %v", len(trials), err)
+		}
+	})
 }

@@ -94,8 +94,8 @@ methods = ["network", "own-label", "tree"]
 	return trials, results
 }
 
-// drawn is the report of some of the synthetic results, and its folder.
-func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string) (*Report, string) {
+// drawn is the report of some of the synthetic results.
+func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string) *Report {
 	t.Helper()
 	s := Store{Dir: filepath.Join("results", "synthetic")}
 	var missing []Trial
@@ -110,11 +110,17 @@ func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string)
 	if err := rep.draw(results, s); err != nil {
 		t.Fatal(err)
 	}
+	return rep
+}
+
+// written is the folder that the report is written to.
+func written(t *testing.T, rep *Report) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := rep.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	return rep, dir
+	return dir
 }
 
 func readFile(t *testing.T, parts ...string) string {
@@ -129,7 +135,7 @@ func readFile(t *testing.T, parts ...string) string {
 // TestReportPage: the page is well formed, loads nothing and holds hostile names as text alone.
 func TestReportPage(t *testing.T) {
 	trials, results := synthetic(t)
-	_, dir := drawn(t, trials, results)
+	dir := written(t, drawn(t, trials, results))
 	page := readFile(t, dir, "report.html")
 
 	ids := make(map[string]bool)
@@ -193,7 +199,8 @@ func TestReportPage(t *testing.T) {
 // TestReportNumbersCarryN: no score without what it is over and what was trained on.
 func TestReportNumbersCarryN(t *testing.T) {
 	trials, results := synthetic(t)
-	rep, dir := drawn(t, trials, results)
+	rep := drawn(t, trials, results)
+	dir := written(t, rep)
 	var ids []string
 	for _, a := range rep.Artefacts {
 		ids = append(ids, a.ID)
@@ -246,7 +253,8 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 			r.Trial.Experiment == "protocol-blocked" && r.Trial.Fold == 2
 	})
 	results[0].Error = "disk on fire"
-	rep, dir := drawn(t, trials, results, "trials/feedfeedfeedfeed.json")
+	rep := drawn(t, trials, results, "trials/feedfeedfeedfeed.json")
+	page := readFile(t, written(t, rep), "report.html")
 	for i, want := range [][]string{
 		{"window-size: 1 of 6 trials without a result yet: window 60, seed"},
 		{"window-size: 1 of 6 trials failed: window 5, seed", "disk on fire"},
@@ -261,7 +269,7 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 				t.Errorf("gap %q does not say %q", rep.Gaps[i], part)
 			}
 		}
-		if !strings.Contains(readFile(t, dir, "report.html"), strings.SplitN(rep.Gaps[i], ":", 2)[0]) {
+		if !strings.Contains(page, strings.SplitN(rep.Gaps[i], ":", 2)[0]) {
 			t.Errorf("%q is not on the page", rep.Gaps[i])
 		}
 	}
@@ -284,7 +292,7 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 func TestReportOfParts(t *testing.T) {
 	trials, results := synthetic(t)
 	for i, r := range results {
-		rep, _ := drawn(t, trials, []*Result{r})
+		rep := drawn(t, trials, []*Result{r})
 		if len(rep.Artefacts) == 0 || len(rep.Gaps) == 0 {
 			t.Errorf("result %d alone: %d artefacts, %d gaps", i, len(rep.Artefacts), len(rep.Gaps))
 		}
@@ -292,7 +300,7 @@ func TestReportOfParts(t *testing.T) {
 			continue // the only trial of its table
 		}
 		without := slices.Delete(slices.Clone(results), i, i+1)
-		if rep, _ := drawn(t, trials, without); len(rep.Artefacts) != 5 || len(rep.Gaps) != 1 {
+		if rep := drawn(t, trials, without); len(rep.Artefacts) != 5 || len(rep.Gaps) != 1 {
 			t.Errorf("all but result %d: %d artefacts, %d gaps", i, len(rep.Artefacts), len(rep.Gaps))
 		}
 	}
@@ -301,8 +309,7 @@ func TestReportOfParts(t *testing.T) {
 // TestReportIsDeterministic: committed results must not change by themselves.
 func TestReportIsDeterministic(t *testing.T) {
 	trials, results := synthetic(t)
-	_, a := drawn(t, trials, results)
-	_, b := drawn(t, trials, results)
+	a, b := written(t, drawn(t, trials, results)), written(t, drawn(t, trials, results))
 	err := filepath.WalkDir(a, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -324,7 +331,7 @@ func TestReportIsDeterministic(t *testing.T) {
 // TestRecordsFile reads the records back.
 func TestRecordsFile(t *testing.T) {
 	trials, results := synthetic(t)
-	_, dir := drawn(t, trials, results)
+	dir := written(t, drawn(t, trials, results))
 	got, err := metrics.ReadJSONL(strings.NewReader(readFile(t, dir, "records.jsonl")), "records.jsonl")
 	if err != nil {
 		t.Fatal(err)

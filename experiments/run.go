@@ -83,7 +83,7 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 				return err // an interrupted trial is not a failed one
 			}
 			if err := o.Store.Save(r); err != nil {
-				return err
+				return fmt.Errorf("%w: earlier results are kept; mend this and run again to go on", err)
 			}
 			tracker.done(&t, r, false)
 			return nil

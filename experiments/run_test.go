@@ -191,9 +191,10 @@ repetitions = 2
 	}
 }
 
-// TestSameTrialTwice: two experiments may plan the same trial; it is measured once and found by both.
-func TestSameTrialTwice(t *testing.T) {
-	c := parse(t, fmt.Sprintf(`
+// quick is a config of a single trial that trains nothing.
+func quick(t *testing.T) *Config {
+	t.Helper()
+	return parse(t, fmt.Sprintf(`
 name = "toy"
 corpus = %q
 [[experiment]]
@@ -201,12 +202,14 @@ name = "a"
 protocol = "paper"
 methods = ["own-label"]
 [experiment.model]%s
-[[experiment]]
-name = "b"
-protocol = "paper"
-methods = ["own-label"]
-[experiment.model]%s
-`, writeCorpus(t, toyLines(80, 1)), toyModel, toyModel))
+`, writeCorpus(t, toyLines(80, 1)), toyModel))
+}
+
+// TestSameTrialTwice: two experiments may plan the same trial; it is measured once and found by both.
+func TestSameTrialTwice(t *testing.T) {
+	c := quick(t)
+	c.Experiments = append(c.Experiments, c.Experiments[0])
+	c.Experiments[1].Name = "b"
 	s := Store{Dir: t.TempDir()}
 	var last Progress
 	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t), Progress: func(p Progress) { last = p }}); err != nil {
@@ -235,8 +238,7 @@ methods = ["own-label"]
 
 // TestDamagedResult: a result that cannot be read ends every command before it does anything.
 func TestDamagedResult(t *testing.T) {
-	c := parse(t, fmt.Sprintf("name = \"toy\"\ncorpus = %q\n[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\nmethods = [\"own-label\"]\n[experiment.model]%s",
-		writeCorpus(t, toyLines(80, 1)), toyModel))
+	c := quick(t)
 	s := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
 		t.Fatal(err)
@@ -285,8 +287,7 @@ func TestDamagedResult(t *testing.T) {
 
 // TestFolderThatCannotBeWritten: the error says what and where, and keeps its cause for the exit code.
 func TestFolderThatCannotBeWritten(t *testing.T) {
-	c := parse(t, fmt.Sprintf("name = \"toy\"\ncorpus = %q\n[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\nmethods = [\"own-label\"]\n[experiment.model]%s",
-		writeCorpus(t, toyLines(80, 1)), toyModel))
+	c := quick(t)
 	run := func(dir string) error {
 		return Run(t.Context(), c, RunOptions{Store: Store{Dir: dir}, Kernels: portable(t)})
 	}

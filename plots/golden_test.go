@@ -115,6 +115,9 @@ func TestFigureFormats(t *testing.T) {
 		if !bytes.Equal(drawn[0].Bytes(), drawn[1].Bytes()) {
 			t.Errorf("%s: drawn twice it differs", format)
 		}
+		if dates := strings.Count(drawn[0].String(), "(D:"); format == "pdf" && dates != strings.Count(drawn[0].String(), "(D:20000101000000") {
+			t.Errorf("the PDF has dates of its drawing")
+		}
 		if strings.Contains(drawn[0].String(), "<script>") {
 			t.Errorf("%s holds the text of a label", format)
 		}

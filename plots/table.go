@@ -32,6 +32,7 @@ func (t *Table) WriteText(w io.Writer) error {
 	p := t.pretty(Printable)
 	p.SetStyle(table.StyleLight)
 	p.Style().Format.Header = text.FormatDefault
+	p.SetColumnConfigs([]table.ColumnConfig{{Number: 1, WidthMax: 44, WidthMaxEnforcer: text.WrapSoft}})
 	p.Style().Options.SeparateRows = strings.Contains(fmt.Sprint(t.Rows), "\n")
 	_, err := fmt.Fprintf(w, "%s\n%s\n%s\n", Printable(t.Title), p.Render(), Printable(t.Note))
 	return err
