@@ -21,7 +21,7 @@ const (
 
 // MergeFolds puts the records of the folds of one protocol together: for each corpus, protocol,
 // method, subset, metric and seed the mean over the folds that have it, N summed, the worst fold
-// (lowest value, first of equals) named in the note. Records that already speak of all folds are
+// (lowest value, first of equals) named in the note, counted from 1 as people do. Records that already speak of all folds are
 // left out. higherIsWorse names metrics for which the worst fold has the highest value (times).
 //
 // The interval is [CorrectedT] with the test part taken as 1/(k-1) of the training part, cut at the
@@ -47,11 +47,11 @@ func MergeFolds(records []Record, higherIsWorse ...string) []Record {
 		k := len(folds)
 		r.Value, r.Low, r.High = CorrectedT(values, 1/float64(k-1))
 		if k < 2 {
-			r.Note = fmt.Sprintf("fold %d only: no interval", worst.Fold)
+			r.Note = fmt.Sprintf("fold %d only: no interval", worst.Fold+1)
 		} else {
 			least, most := bounds(r.Metric)
 			r.Low, r.High = max(r.Low, least), min(r.High, most)
-			r.Note = fmt.Sprintf("mean of %d folds, worst fold %d: %.4g; 95 %% corrected resampled t over folds", k, worst.Fold, worst.Value)
+			r.Note = fmt.Sprintf("mean of %d folds, worst fold %d: %.4g; 95 %% corrected resampled t over folds", k, worst.Fold+1, worst.Value)
 		}
 		merged = append(merged, r)
 	}

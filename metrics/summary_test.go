@@ -42,17 +42,17 @@ func TestMergeFolds(t *testing.T) {
 		{
 			Corpus: "c", Protocol: "blocked", Fold: AllFolds, Method: "network", Subset: "all", Metric: "accuracy", Seed: 1,
 			Value: .8, N: 60, Low: .665693503627361, High: .9343064963726391,
-			Note: "mean of 5 folds, worst fold 4: 0.7; 95 % corrected resampled t over folds",
+			Note: "mean of 5 folds, worst fold 5: 0.7; 95 % corrected resampled t over folds",
 		},
 		{
 			Corpus: "c", Protocol: "blocked", Fold: AllFolds, Method: "network", Subset: "all", Metric: "seconds", Seed: 1,
 			// t(.975, 1) = 12.7062, s² = 2: 12.7062 * sqrt((1/2 + 1) * 2) = 22.007792
 			Value: 6, N: 20, Low: 6 - 22.007792, High: 6 + 22.007792,
-			Note: "mean of 2 folds, worst fold 1: 7; 95 % corrected resampled t over folds",
+			Note: "mean of 2 folds, worst fold 2: 7; 95 % corrected resampled t over folds",
 		},
 		{
 			Corpus: "c", Protocol: "blocked", Fold: AllFolds, Method: "majority", Subset: "all", Metric: "accuracy", Seed: 1,
-			Value: .5, N: 3, Low: .5, High: .5, Note: "fold 2 only: no interval",
+			Value: .5, N: 3, Low: .5, High: .5, Note: "fold 3 only: no interval",
 		},
 	}
 	if diff := cmp.Diff(want, MergeFolds(records, "seconds"), cmpopts.EquateApprox(0, 1e-6)); diff != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -67,6 +68,14 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				}
 				if _, err := m.config(); err != nil {
 					return err
+				}
+				if x.Protocol != experiments.ProtocolBlocked && x.Protocol != experiments.ProtocolPaper {
+					return usagef("unknown protocol %q: use %s or %s", x.Protocol, experiments.ProtocolBlocked, experiments.ProtocolPaper)
+				}
+				for _, method := range x.Methods {
+					if !slices.Contains(experiments.Methods(), method) {
+						return usagef("unknown method %q: use some of %s", method, strings.Join(experiments.Methods(), ", "))
+					}
 				}
 				x.Model = m.keys
 				p := a.newProgress()

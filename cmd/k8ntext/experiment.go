@@ -157,7 +157,7 @@ func (a *app) experimentReportCommand() *cobra.Command {
 			}
 			command := "make reproduce PROFILE=" + strings.TrimSuffix(filepath.Base(args[0]), ".toml")
 			if f.corpus != "" {
-				command += " CORPUS=" + f.corpus
+				command += " CORPUS=" + shellQuoted(f.corpus)
 			}
 			report, err := experiments.NewReport(cmd.Context(), config, store, command)
 			if err != nil {
@@ -181,3 +181,6 @@ func (a *app) experimentReportCommand() *cobra.Command {
 	f.add(c)
 	return c
 }
+
+// shellQuoted writes s so that a shell takes it for one word, whatever it holds.
+func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
