@@ -11,6 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 	"k8ntext/model/rnn"
 )
 
@@ -234,6 +235,9 @@ type Batch struct {
 // one thread.
 type NetworkOptions struct {
 	Kernels device.Kernels // nil: the best that the processor has
+	// Device, where not nil, runs the network instead of the processor. A network for training keeps
+	// its weights there: see Sync. Results differ from the processor's in the last bits.
+	Device *opencl.Device
 	// Threads that one step may use. Two are nearly twice as fast as one, more add little; the
 	// results are the same bits. Several single-threaded networks side by side are faster still.
 	Threads  int
@@ -258,6 +262,10 @@ type Network struct {
 	options NetworkOptions
 	workers *rnn.Workers
 	closed  bool
+
+	accelerator *rnn.Accelerator // nil without a device
+	stale       bool             // the device has older weights than the host
+	behind      bool             // the host has older weights than the device
 
 	// Inputs of both graphs.
 	numbers []float32 // InputIDs
@@ -296,7 +304,7 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	if err := w.check(specs); err != nil {
 		return nil, err
 	}
-	if o.Kernels == nil {
+	if o.Kernels == nil && o.Device == nil {
 		k, err := device.Select("")
 		if err != nil {
 			return nil, fmt.Errorf("network: choose kernels: %w", err)
@@ -313,7 +321,13 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	} else {
 		n.numbers = make([]float32, rows*c.Fields)
 	}
-	if o.Threads > 1 {
+	if o.Device != nil {
+		a, err := rnn.NewAccelerator(o.Device)
+		if err != nil {
+			return nil, fmt.Errorf("network: %w", err)
+		}
+		n.accelerator, n.stale = a, true
+	} else if o.Threads > 1 {
 		n.workers = rnn.NewWorkers(o.Threads)
 	}
 	if o.Training {
@@ -324,6 +338,9 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 		}
 		n.training = g
 		n.adam = rnn.NewAdam(o.Adam, o.Kernels, n.workers)
+		if n.accelerator != nil {
+			n.adam = rnn.NewAcceleratedAdam(o.Adam, n.accelerator)
+		}
 		for _, w := range g.weights {
 			if w != nil {
 				n.model = append(n.model, w)
@@ -333,16 +350,20 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	return n, nil
 }
 
-// Close ends the network's goroutines. The network cannot be used afterwards, its weights can.
+// Close ends the network's goroutines and frees its device, after a Sync. The network cannot be used
+// afterwards, its weights can.
 func (n *Network) Close() error {
 	if n.closed {
 		return nil
 	}
 	n.closed = true
+	if n.accelerator != nil {
+		defer n.accelerator.Close()
+	}
 	if n.workers != nil {
 		n.workers.Close()
 	}
-	var err error
+	err := n.Sync()
 	for _, g := range []*graph{n.training, n.inference} {
 		if g != nil {
 			err = errors.Join(err, g.machine.Close())
@@ -362,6 +383,7 @@ func (n *Network) TrainStep(b *Batch) (loss float64, err error) {
 		return 0, fmt.Errorf("network: train: %w", err)
 	}
 	n.training.layers.Step = n.adam.Steps()
+	n.behind = n.accelerator != nil
 	if err := n.run(n.training); err != nil {
 		return 0, fmt.Errorf("network: train: %w", err)
 	}
@@ -410,15 +432,71 @@ func (n *Network) infer(b *Batch, scored bool) ([]float32, error) {
 	if err := n.run(n.inference); err != nil {
 		return nil, err
 	}
-	return n.inference.output.Value().(*tensor.Dense).Float32s(), nil
+	logP := n.inference.output.Value().(*tensor.Dense).Float32s()
+	if n.accelerator != nil {
+		n.accelerator.Pull(logP)
+		return logP, n.accelerator.Err()
+	}
+	return logP, nil
 }
 
 func (n *Network) run(g *graph) error {
+	if n.accelerator != nil {
+		return n.runAccelerated(g)
+	}
 	if !n.options.Frozen {
 		g.layers.WeightsChanged()
 	}
 	defer g.machine.Reset()
 	return g.machine.RunAll()
+}
+
+func (n *Network) runAccelerated(g *graph) error {
+	a := n.accelerator
+	if n.ids != nil {
+		a.PushInts(n.ids)
+	} else {
+		a.Push(n.numbers)
+	}
+	a.Push(n.present)
+	if g == n.training {
+		a.Push(n.weight)
+		a.PushInts(n.targets)
+	}
+	if n.stale {
+		for _, w := range n.weights {
+			a.Push(w.Data)
+		}
+		// Only a training network is alone with its weights.
+		n.stale = !n.options.Training && !n.options.Frozen
+	}
+	defer g.machine.Reset()
+	err := g.machine.RunAll()
+	if a.Err() != nil {
+		return a.Err() // Gorgonia's errors hide what they wrap
+	}
+	return err
+}
+
+// Sync copies the weights and the optimizer's state back from the device, where a training network
+// keeps them: after TrainStep the weights that NewNetwork was given are out of date until Sync or
+// Close. Changes of theirs reach the device only before the first step and through SetOptimizerState.
+// Without a device Sync does nothing.
+func (n *Network) Sync() error {
+	if !n.behind {
+		return nil
+	}
+	for _, w := range n.weights {
+		n.accelerator.Pull(w.Data)
+	}
+	first, second := n.adam.Moments()
+	n.accelerator.Pull(first...)
+	n.accelerator.Pull(second...)
+	if err := n.accelerator.Err(); err != nil {
+		return fmt.Errorf("network: fetch weights: %w", err)
+	}
+	n.behind = false
+	return nil
 }
 
 // SetLearningRate sets Adam's learning rate from the next step on.
@@ -444,11 +522,13 @@ type OptimizerState struct {
 	First, Second Weights
 }
 
-// OptimizerState returns a copy of the optimizer's state.
+// OptimizerState returns a copy of the optimizer's state. Where a device was lost it is that of the last
+// Sync, whose error tells.
 func (n *Network) OptimizerState() OptimizerState {
 	if n.adam == nil {
 		return OptimizerState{}
 	}
+	_ = n.Sync() // the device's first error stays: the next call returns it
 	s := OptimizerState{Step: n.adam.Steps(), LearningRate: n.adam.LearningRate()}
 	first, second := n.adam.Moments()
 	if first == nil {
@@ -466,11 +546,13 @@ func (n *Network) OptimizerState() OptimizerState {
 	return s
 }
 
-// SetOptimizerState continues from a state that OptimizerState returned. It is copied.
+// SetOptimizerState continues from a state that OptimizerState returned. It is copied. The weights on
+// a device are taken anew from the host.
 func (n *Network) SetOptimizerState(s OptimizerState) error {
 	if n.adam == nil {
 		return errors.New("network: set optimizer state: the network was built for inference")
 	}
+	n.stale, n.behind = n.accelerator != nil, false
 	var trainable []tensorSpec
 	for _, spec := range n.specs {
 		if spec.trainable {
@@ -597,7 +679,7 @@ func (n *Network) loadTargets(row int, targets []int32) error {
 func (n *Network) build(training bool) (*graph, error) {
 	c := n.config
 	g := rnn.NewGraph(rnn.Options{
-		Window: c.Window, Batch: n.batch, Kernels: n.options.Kernels, Workers: n.workers, Training: training,
+		Window: c.Window, Batch: n.batch, Kernels: n.options.Kernels, Workers: n.workers, Accelerator: n.accelerator, Training: training,
 	})
 	rows := g.Rows()
 	out := &graph{layers: g}
@@ -660,7 +742,7 @@ func (n *Network) build(training bool) (*graph, error) {
 		}
 		out.output = x
 		out.machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.EvalMode())
-		return out, nil
+		return out, n.allocated()
 	}
 
 	targets := g.Ints("targets", n.targets, rows, c.Components)
@@ -680,5 +762,13 @@ func (n *Network) build(training bool) (*graph, error) {
 	}
 	out.output = x
 	out.machine = gorgonia.NewTapeMachine(g.Expr)
-	return out, nil
+	return out, n.allocated()
+}
+
+// allocated reports whether the device had room for the layers' buffers.
+func (n *Network) allocated() error {
+	if n.accelerator == nil || n.accelerator.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("network: build for %s: %w", n.accelerator.Device(), n.accelerator.Err())
 }

@@ -173,15 +173,23 @@ func TestNetworkGolden(t *testing.T) {
 	}
 	for _, name := range device.Available() {
 		for _, g := range golden.Cases {
-			t.Run(name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, kernels(t, name), tolerance) })
+			t.Run(name+"/"+g.Name, func(t *testing.T) {
+				checkGolden(t, g, NetworkOptions{Kernels: kernels(t, name), Threads: 2}, tolerance)
+			})
+		}
+	}
+	for _, d := range devices(t) {
+		for _, g := range golden.Cases {
+			t.Run(d.Name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, NetworkOptions{Device: d}, tolerance) })
 		}
 	}
 }
 
-func checkGolden(t *testing.T, g goldenCase, k device.Kernels, tolerance float64) {
+func checkGolden(t *testing.T, g goldenCase, o NetworkOptions, tolerance float64) {
 	c := g.config()
 	w := goldenWeights(c)
-	n, err := NewNetwork(c, w, g.Batch, NetworkOptions{Kernels: k, Training: true, Threads: 2})
+	o.Training = true
+	n, err := NewNetwork(c, w, g.Batch, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,8 +227,15 @@ func checkGolden(t *testing.T, g goldenCase, k device.Kernels, tolerance float64
 			if err != nil {
 				t.Fatal(err)
 			}
-			same("gradient of "+want.Name, want.difference(grad.(*tensor.Dense).Float32s()))
+			data := grad.(*tensor.Dense).Float32s()
+			if n.accelerator != nil {
+				n.accelerator.Pull(data)
+			}
+			same("gradient of "+want.Name, want.difference(data))
 		}
+	}
+	if err := n.Sync(); err != nil {
+		t.Fatal(err)
 	}
 	if len(w) != len(g.Weights) {
 		t.Fatalf("%d tensors, want %d", len(w), len(g.Weights))

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unsafe"
@@ -336,14 +337,15 @@ type Buffer struct {
 	size    int
 }
 
-// Buffer allocates the given number of bytes, at least one.
-func (s *Session) Buffer(bytes int) *Buffer {
-	b := &Buffer{session: s, size: max(bytes, 1)}
+// Buffer allocates room for n numbers of 4 bytes, at least one and at most as many as kernels can
+// count in int.
+func (s *Session) Buffer(n int) *Buffer {
+	b := &Buffer{session: s, size: 4 * max(n, 1)}
 	if s.err != nil {
 		return b
 	}
 	d := s.device
-	if most := int64(usable * float64(d.Memory)); s.used+int64(b.size) > most || int64(b.size) > d.MaxBuffer {
+	if most := int64(usable * float64(d.Memory)); n > math.MaxInt32 || s.used+int64(b.size) > most || int64(b.size) > d.MaxBuffer {
 		s.fail(memAllocationFailure, "allocate %d bytes beside %d on %s, which has %d bytes and allows %d for one buffer: use a smaller batch or window, or another device",
 			b.size, s.used, d, d.Memory, d.MaxBuffer)
 		return b

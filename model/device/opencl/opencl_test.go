@@ -63,7 +63,7 @@ func TestKernel(t *testing.T) {
 		for i := range x {
 			x[i], ids[i] = float32(i), int32(-2*i)
 		}
-		bx, bi, by := s.Buffer(4*n), s.Buffer(4*n), s.Buffer(4*n)
+		bx, bi, by := s.Buffer(n), s.Buffer(n), s.Buffer(n)
 		Write(bx, x)
 		Write(bi, ids)
 		k := s.Kernel("add")
@@ -99,7 +99,7 @@ func TestDriver(t *testing.T) {
 		return
 	}
 	s := openSession(t, list[0], addSource)
-	x, ids, y := s.Buffer(4), s.Buffer(4), s.Buffer(4)
+	x, ids, y := s.Buffer(1), s.Buffer(1), s.Buffer(1)
 	Write(x, []float32{7})
 	Write(ids, []int32{-1})
 	s.Kernel("add").Run([]int{1}, []int{1}, int32(1), float32(2), uint64(0), x, ids, y)
@@ -147,7 +147,7 @@ func TestErrors(t *testing.T) {
 		}
 
 		s = openSession(t, d, addSource)
-		s.Buffer(int(d.Memory))
+		s.Buffer(int(d.Memory / 4))
 		if err := s.Err(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "smaller batch") {
 			t.Errorf("too little memory: %v", err)
 		}
