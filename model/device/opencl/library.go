@@ -3,6 +3,8 @@ package opencl
 import (
 	"fmt"
 	"unsafe"
+
+	"k8ntext/model/device/internal/dl"
 )
 
 // library is an OpenCL library that was opened. Its fields are the functions of the same names, less
@@ -73,19 +75,19 @@ func (l *library) functions() []function {
 
 // load opens a library and finds its functions.
 func load(name string) (*library, error) {
-	handle, err := open(name)
+	handle, err := dl.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("opencl: %w", err)
 	}
 	l := &library{name: name}
-	if address := symbol(handle, "clGetPlatformIDs"); address != 0 {
-		bind(&l.getPlatformIDs, address)
+	if address := dl.Symbol(handle, "clGetPlatformIDs"); address != 0 {
+		dl.Bind(&l.getPlatformIDs, address)
 		for _, f := range l.functions() {
-			address := symbol(handle, f.name)
+			address := dl.Symbol(handle, f.name)
 			if address == 0 {
 				return nil, fmt.Errorf("opencl: %s has no function %s: it is no OpenCL 1.1 library", name, f.name)
 			}
-			bind(f.field, address)
+			dl.Bind(f.field, address)
 		}
 		return l, nil
 	}
@@ -94,17 +96,17 @@ func load(name string) (*library, error) {
 
 // loadDriver binds the functions of a driver that expects a loader in front of it (cl_khr_icd).
 func (l *library) loadDriver(handle uintptr) error {
-	address := symbol(handle, "clGetExtensionFunctionAddress")
+	address := dl.Symbol(handle, "clGetExtensionFunctionAddress")
 	if address == 0 {
 		return fmt.Errorf("opencl: %s is neither an OpenCL loader nor a driver", l.name)
 	}
 	var extension func(name *byte) uintptr
-	bind(&extension, address)
+	dl.Bind(&extension, address)
 	text := []byte("clIcdGetPlatformIDsKHR\x00")
 	if address = extension(&text[0]); address == 0 {
 		return fmt.Errorf("opencl: the driver %s does not give its platforms", l.name)
 	}
-	bind(&l.getPlatformIDs, address)
+	dl.Bind(&l.getPlatformIDs, address)
 	platforms, err := l.platforms()
 	if err != nil || len(platforms) == 0 {
 		return fmt.Errorf("opencl: the driver %s has no platform: %w", l.name, err)
@@ -114,7 +116,7 @@ func (l *library) loadDriver(handle uintptr) error {
 		if table[f.place] == 0 {
 			return fmt.Errorf("opencl: the driver %s has no function %s", l.name, f.name)
 		}
-		bind(f.field, table[f.place])
+		dl.Bind(f.field, table[f.place])
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("missing library: %v", err)
 	}
 	_, err = devices([]string{"libc.so.6"})
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "neither an OpenCL loader nor a driver") && !strings.Contains(err.Error(), "open libc.so.6") {
+	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "neither an OpenCL loader nor a driver") && !strings.Contains(err.Error(), "open library libc.so.6") {
 		t.Errorf("another library: %v", err)
 	}
 	lost := &Error{Attempt: "run kernel x", Code: -5}
