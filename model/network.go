@@ -238,6 +238,9 @@ type NetworkOptions struct {
 	// Device, where not nil, runs the network instead of the processor. A network for training keeps
 	// its weights there: see Sync. Results differ from the processor's in the last bits.
 	Device *opencl.Device
+	// FallBack lets the processor take over where the device fails: in NewNetwork, and for inference at
+	// any time. A training step that fails is an error in any case, since the weights are lost.
+	FallBack bool
 	// Threads that one step may use. Two are nearly twice as fast as one, more add little; the
 	// results are the same bits. Several single-threaded networks side by side are faster still.
 	Threads  int
@@ -304,7 +307,7 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	if err := w.check(specs); err != nil {
 		return nil, err
 	}
-	if o.Kernels == nil && o.Device == nil {
+	if o.Kernels == nil {
 		k, err := device.Select("")
 		if err != nil {
 			return nil, fmt.Errorf("network: choose kernels: %w", err)
@@ -321,33 +324,67 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	} else {
 		n.numbers = make([]float32, rows*c.Fields)
 	}
-	if o.Device != nil {
-		a, err := rnn.NewAccelerator(o.Device)
+	if err := n.open(o.Device); err != nil {
+		if o.Device == nil || !o.FallBack {
+			n.Close()
+			return nil, err
+		}
+		n.leaveDevice()
+		if err := n.open(nil); err != nil {
+			n.Close()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// open starts what the network runs on, and builds the graph for training.
+func (n *Network) open(d *opencl.Device) error {
+	o := n.options
+	if d != nil {
+		a, err := rnn.NewAccelerator(d)
 		if err != nil {
-			return nil, fmt.Errorf("network: %w", err)
+			return fmt.Errorf("network: %w", err)
 		}
 		n.accelerator, n.stale = a, true
 	} else if o.Threads > 1 {
 		n.workers = rnn.NewWorkers(o.Threads)
 	}
-	if o.Training {
-		g, err := n.build(true)
-		if err != nil {
-			n.Close()
-			return nil, err
-		}
-		n.training = g
-		n.adam = rnn.NewAdam(o.Adam, o.Kernels, n.workers)
-		if n.accelerator != nil {
-			n.adam = rnn.NewAcceleratedAdam(o.Adam, n.accelerator)
-		}
-		for _, w := range g.weights {
-			if w != nil {
-				n.model = append(n.model, w)
-			}
+	if !o.Training {
+		return nil
+	}
+	g, err := n.build(true)
+	if err != nil {
+		return err
+	}
+	n.training = g
+	n.adam = rnn.NewAdam(o.Adam, o.Kernels, n.workers)
+	if d != nil {
+		n.adam = rnn.NewAcceleratedAdam(o.Adam, n.accelerator)
+	}
+	for _, w := range g.weights {
+		if w != nil {
+			n.model = append(n.model, w)
 		}
 	}
-	return n, nil
+	return nil
+}
+
+// leaveDevice frees the device, after which the network runs on the processor.
+func (n *Network) leaveDevice() {
+	if n.accelerator != nil {
+		n.accelerator.Close() // it has failed: nothing to say that the caller does not know
+	}
+	n.accelerator, n.inference, n.stale, n.behind = nil, nil, false, false
+}
+
+// Engine names what the network runs on: the kernels, or "opencl: " and the device.
+func (n *Network) Engine() string {
+	t := device.Target{Kernels: n.options.Kernels}
+	if n.accelerator != nil {
+		t.OpenCL = n.accelerator.Device()
+	}
+	return t.Name()
 }
 
 // Close ends the network's goroutines and frees its device, after a Sync. The network cannot be used
@@ -422,6 +459,15 @@ func (n *Network) infer(b *Batch, scored bool) ([]float32, error) {
 	if err := n.load(b, scored); err != nil {
 		return nil, err
 	}
+	logP, err := n.runInference()
+	if err != nil && n.accelerator != nil && n.options.FallBack && !n.options.Training {
+		n.leaveDevice()
+		logP, err = n.runInference()
+	}
+	return logP, err
+}
+
+func (n *Network) runInference() ([]float32, error) {
 	if n.inference == nil {
 		g, err := n.build(false)
 		if err != nil {

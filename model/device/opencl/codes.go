@@ -4,6 +4,8 @@ package opencl
 const (
 	deviceNotFound       Code = -1
 	memAllocationFailure Code = -4
+	outOfResources       Code = -5
+	invalidContext       Code = -34
 )
 
 // codeNames are the names of the error codes (Khronos, OpenCL-Headers, cl.h and cl_icd.h).

@@ -325,7 +325,7 @@ func (s *Session) Close() error {
 	release("queue", &s.queue, lib.releaseCommandQueue)
 	release("context", &s.context, lib.releaseContext)
 	if s.err == nil {
-		s.err = fmt.Errorf("opencl: the session on %s is closed", s.device)
+		s.err = &Error{Attempt: fmt.Sprintf("use the session on %s", s.device), Code: invalidContext, Detail: "it is closed"}
 	}
 	return errors.Join(codes...)
 }

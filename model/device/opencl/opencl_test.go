@@ -110,6 +110,30 @@ func TestDriver(t *testing.T) {
 	}
 }
 
+// TestLost makes a driver fail at work: the error stays, names the attempt and is of the right kind.
+func TestLost(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		lib := *d.lib
+		lib.enqueueNDRangeKernel = func(uintptr, uintptr, uint32, *uintptr, *uintptr, *uintptr, uint32, *uintptr, *uintptr) Code {
+			return outOfResources
+		}
+		broken := *d
+		broken.lib = &lib
+		s := openSession(t, &broken, addSource)
+		x, ids, y := s.Buffer(1), s.Buffer(1), s.Buffer(1)
+		s.Kernel("add").Run([]int{1}, []int{1}, int32(1), float32(2), uint64(0), x, ids, y)
+		got := []float32{5}
+		Read(y, got)
+		err := s.Finish()
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "run kernel add") || !strings.Contains(err.Error(), "CL_OUT_OF_RESOURCES") {
+			t.Errorf("error %v, want one that says which kernel could not run", err)
+		}
+		if got[0] != 5 {
+			t.Error("a read after the error gave a value")
+		}
+	})
+}
+
 func TestErrors(t *testing.T) {
 	_, err := devices([]string{"libnosuch-opencl.so"})
 	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "libnosuch-opencl.so") {
