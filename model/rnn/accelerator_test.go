@@ -2,7 +2,6 @@ package rnn
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -27,19 +26,23 @@ func everyDevice(t *testing.T, f func(t *testing.T, a *Accelerator)) {
 		}
 	}
 	for _, d := range list {
-		t.Run(d.Name, func(t *testing.T) {
-			a, err := NewAccelerator(d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := errors.Join(a.Finish(), a.Close()); err != nil {
-					t.Error(err)
-				}
-			}()
-			f(t, a)
-		})
+		t.Run(d.Name, func(t *testing.T) { f(t, accelerate(t, d)) })
 	}
+}
+
+// accelerate opens a device for the time of a test.
+func accelerate(t *testing.T, d *opencl.Device) *Accelerator {
+	t.Helper()
+	a, err := NewAccelerator(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(a.Finish(), a.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
 }
 
 // pushInputs copies the data of every input node to the device.
@@ -75,24 +78,6 @@ func contract(g *Graph, y *gorgonia.Node, factors []float32) (*gorgonia.Node, er
 			}
 			a.Push(dy)
 		},
-	})
-}
-
-// TestAcceleratedLayers compares output and gradients of every layer with the reference's, and a second
-// run with the first.
-func TestAcceleratedLayers(t *testing.T) {
-	everyDevice(t, func(t *testing.T, a *Accelerator) {
-		for _, padded := range []bool{false, true} {
-			for _, l := range layerTests(padded) {
-				t.Run(fmt.Sprintf("%s padded %v", l.name, padded), func(t *testing.T) {
-					first, second := runAccelerated(t, l, a), runAccelerated(t, l, a)
-					compareLayer(t, a.Device().Name, l, first, numericGradients(l))
-					if !slices.EqualFunc(first, second, slices.Equal[[]float32]) {
-						t.Error("a second run gives other bits than the first")
-					}
-				})
-			}
-		}
 	})
 }
 
@@ -252,7 +237,7 @@ func TestAcceleratedDropout(t *testing.T) {
 	})
 }
 
-// TestAcceleratedLogSoftmax also runs a batch normalisation in evaluation.
+// TestAcceleratedEvaluation runs what only evaluation has.
 func TestAcceleratedEvaluation(t *testing.T) {
 	everyDevice(t, func(t *testing.T, a *Accelerator) {
 		const rows, parts, classes = 6, 2, 5
