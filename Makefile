@@ -42,7 +42,7 @@ bench: ## benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 model: build ## train the embedded default model anew
-	bin/k8ntext train --corpus sequential-1.34 --all --seed 1 -m model/pretrained/default.k8ntext
+	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
 
 clean: ## remove what was built
 	rm -rf bin

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,8 +81,11 @@ func ParseConfig(name string, text []byte) (*Config, error) {
 	return c, nil
 }
 
+// plainName is safe as the name of a folder and in a command line.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+
 func (c *Config) check() error {
-	if c.Name == "" || strings.ContainsAny(c.Name, `/\. `) {
+	if !plainName.MatchString(c.Name) {
 		return fmt.Errorf("key name: %q cannot name a results folder: use letters, digits and hyphens", c.Name)
 	}
 	if len(c.Experiments) == 0 {
@@ -93,8 +97,8 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		if e.Name == "" || seen[e.Name] {
-			return fmt.Errorf("key experiment.name: %q of experiment %d is empty or used twice", e.Name, i+1)
+		if !plainName.MatchString(e.Name) || seen[e.Name] {
+			return fmt.Errorf("key experiment.name: %q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)
 		}
 		seen[e.Name] = true
 		if e.Corpus == "" {
@@ -222,7 +226,7 @@ func ModelConfig(keys map[string]any) (model.Config, error) {
 		return model.Config{}, err
 	}
 	if err := c.Validate(); err != nil {
-		return model.Config{}, fmt.Errorf("model: %w", err)
+		return model.Config{}, err
 	}
 	return c, nil
 }
@@ -237,15 +241,15 @@ func decodeStrict(name string, text []byte, v any) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	for _, key := range meta.Undecoded() {
-		known := knownKeys(reflect.TypeOf(v), "")
-		at := name
-		if line := lineOf(string(text), key); line > 0 {
-			at = fmt.Sprintf("%s:%d", name, line)
-		}
-		return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), known))
+	unknown := meta.Undecoded()
+	if len(unknown) == 0 {
+		return nil
 	}
-	return nil
+	key, at := unknown[0], name // one at a time: the next shows when this one is mended
+	if line := lineOf(string(text), key); line > 0 {
+		at = fmt.Sprintf("%s:%d", name, line)
+	}
+	return fmt.Errorf("%s: unknown key %q: did you mean %q?", at, key.String(), suggest.Nearest(key.String(), knownKeys(reflect.TypeOf(v), "")))
 }
 
 // knownKeys lists the dotted TOML keys of a struct type.

@@ -80,7 +80,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := func(corpus string) []Trial {
-		trials, err := c.Plan(func(string) (string, error) { return corpus, nil })
+		trials, err := c.trials(func(string) (string, error) { return corpus, nil })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,19 +39,25 @@ func LoadCorpus(ctx context.Context, name, space string) (*dataset.Corpus, error
 
 // run trains and scores one trial into r.
 func (t *Trial) run(ctx context.Context, corpora *corpora, k device.Kernels, r *Result) error {
-	corpus, err := corpora.get(ctx, t.Corpus, t.model.Labels)
+	e, err := t.evaluation(ctx, corpora)
 	if err != nil {
 		return err
+	}
+	e.kernels, e.threads, e.commit = k, 1, r.Provenance.Commit
+	return e.run(ctx, r)
+}
+
+// evaluation is what the trial scores, on its corpus, cut as its protocol says.
+func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, error) {
+	corpus, err := corpora.get(ctx, t.Corpus, t.model.Labels)
+	if err != nil {
+		return nil, err
 	}
 	split, err := t.split(corpus)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e := &Evaluation{
-		Corpus: corpus, Split: split, Config: t.model, Seed: t.Seed, Methods: t.experiment.Methods,
-		Kernels: k, Threads: 1, Commit: r.Provenance.Commit,
-	}
-	return e.Run(ctx, r)
+	return &evaluation{corpus: corpus, split: split, config: t.model, seed: t.Seed, methods: t.experiment.Methods}, nil
 }
 
 // split cuts the corpus as the trial's protocol says.
@@ -69,35 +75,36 @@ func (t *Trial) split(c *dataset.Corpus) (*dataset.Split, error) {
 	return folds[t.Fold], nil
 }
 
-// Evaluation scores methods on the test part of one split.
-type Evaluation struct {
-	Corpus  *dataset.Corpus
-	Split   *dataset.Split
-	Config  model.Config
-	Seed    uint64
-	Methods []string
-	Kernels device.Kernels
-	Threads int
-	Commit  string
-	Hooks   []model.Hook // of the training
+// evaluation scores methods on the test part of one split.
+type evaluation struct {
+	corpus  *dataset.Corpus
+	split   *dataset.Split
+	config  model.Config
+	seed    uint64
+	methods []string
+	kernels device.Kernels
+	threads int
+	commit  string
+	hooks   []model.Hook // of the training
 }
 
-// Run trains what the methods need and fills r's records, classes, sizes, history and cost. Under
+// run trains what the methods need and fills r's records, classes, sizes, history and cost. Under
 // the paper protocol scores are over the positions of the test windows, as the paper counts; under
 // every other over the test events, each labelled once by the vote of its windows.
-func (e *Evaluation) Run(ctx context.Context, r *Result) error {
-	split := e.Split
+func (e *evaluation) run(ctx context.Context, r *Result) error {
+	train, test := e.split.TrainEvents(), e.split.TestEvents()
 	r.Sizes = Sizes{
-		TrainEvents: len(split.TrainEvents()), ValidationEvents: len(split.ValidationEvents()), TestEvents: len(split.TestEvents()),
-		TrainWindows: len(split.Train), Batch: e.Config.Batch, Purged: split.Purged, Gap: split.Gap,
+		TrainEvents: len(train), ValidationEvents: len(e.split.ValidationEvents()), TestEvents: len(test), SharedEvents: shared(train, test),
+		TrainWindows: len(e.split.Train), Batch: e.config.Batch, Purged: e.split.Purged, Gap: e.split.Gap,
 	}
-	for _, method := range e.Methods {
+	r.Training = make(map[string]string)
+	for _, method := range e.methods {
 		predict, err := e.predictor(ctx, method, r)
 		if err != nil {
 			return fmt.Errorf("method %s: %w", method, err)
 		}
-		id := metrics.Record{Corpus: e.Corpus.Name, Protocol: split.Protocol, Fold: split.Fold, Method: method, Seed: e.Seed}
-		if split.Protocol == ProtocolPaper {
+		id := metrics.Record{Corpus: e.corpus.Name, Protocol: e.split.Protocol, Fold: e.split.Fold, Method: method, Seed: e.seed}
+		if e.split.Protocol == ProtocolPaper {
 			confusion, err := predict.windows()
 			if err != nil {
 				return fmt.Errorf("method %s: %w", method, err)
@@ -112,9 +119,20 @@ func (e *Evaluation) Run(ctx context.Context, r *Result) error {
 		if err != nil {
 			return fmt.Errorf("method %s: %w", method, err)
 		}
-		r.Records = append(r.Records, metrics.Score(outcomes, metrics.Options{ID: id, BootstrapSeed: e.Seed})...)
+		r.Records = append(r.Records, metrics.Score(outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
 	}
 	return nil
+}
+
+// shared counts what two ascending lists have in common.
+func shared(a, b []int32) int {
+	n := 0
+	for _, x := range a {
+		if _, found := slices.BinarySearch(b, x); found {
+			n++
+		}
+	}
+	return n
 }
 
 // prediction gives a method's answers in the two forms that protocols score.
@@ -124,20 +142,23 @@ type prediction struct {
 }
 
 // predictor trains a method on the split's training part.
-func (e *Evaluation) predictor(ctx context.Context, method string, r *Result) (*prediction, error) {
+func (e *evaluation) predictor(ctx context.Context, method string, r *Result) (*prediction, error) {
 	if method == MethodNetwork {
 		return e.network(ctx, r)
 	}
-	profile, err := feature.ByName(e.Config.Features)
+	profile, err := feature.ByName(e.config.Features)
 	if err != nil {
 		return nil, err
 	}
-	encoder := feature.Fit(profile, pickEvents(e.Corpus, e.Split.FitEvents))
-	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{Corpus: e.Corpus, Split: e.Split, Features: encoder.Matrix(e.Corpus.Events)})
+	encoder := feature.Fit(profile, pickEvents(e.corpus, e.split.FitEvents))
+	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{Corpus: e.corpus, Split: e.split, Features: encoder.Matrix(e.corpus.Events)})
 	if err != nil {
 		return nil, err
 	}
-	test := e.Split.TestEvents()
+	if note := fitted.Note(); note != "" {
+		r.Training[method] = note
+	}
+	test := e.split.TestEvents()
 	labels, err := fitted.Predict(ctx, test)
 	if err != nil {
 		return nil, err
@@ -157,16 +178,16 @@ func (e *Evaluation) predictor(ctx context.Context, method string, r *Result) (*
 }
 
 // baseline is the baseline of that name, which [Experiment.check] found among [Methods].
-func (e *Evaluation) baseline(method string) baseline.Baseline {
-	all := baseline.All(baseline.Options{Seed: e.Seed})
+func (e *evaluation) baseline(method string) baseline.Baseline {
+	all := baseline.All(baseline.Options{Seed: e.seed})
 	return all[slices.IndexFunc(all, func(b baseline.Baseline) bool { return b.Name() == method })]
 }
 
 // network trains the network and notes what that took.
-func (e *Evaluation) network(ctx context.Context, r *Result) (*prediction, error) {
+func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error) {
 	start := time.Now()
-	tagger, history, err := model.Train(ctx, e.Config, e.Corpus, e.Split, model.TrainOptions{
-		Seed: e.Seed, Kernels: e.Kernels, Threads: e.Threads, Commit: e.Commit, Hooks: e.Hooks,
+	tagger, history, err := model.Train(ctx, e.config, e.corpus, e.split, model.TrainOptions{
+		Seed: e.seed, Kernels: e.kernels, Threads: e.threads, Commit: e.commit, Hooks: e.hooks,
 	})
 	r.History = history
 	if err != nil {
@@ -174,30 +195,30 @@ func (e *Evaluation) network(ctx context.Context, r *Result) (*prediction, error
 	}
 	r.Cost.TrainSeconds = time.Since(start).Seconds()
 	for _, epoch := range history.Epochs {
-		r.Sizes.Steps += (epoch.Windows + e.Config.Batch - 1) / e.Config.Batch
+		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
 	}
-	vote := model.VoteOptions{Kernels: e.Kernels, Threads: e.Threads}
+	vote := model.VoteOptions{Kernels: e.kernels, Threads: e.threads}
 	timed := func(events int, start time.Time) {
 		r.Cost.InferSeconds, r.Cost.InferEvents = time.Since(start).Seconds(), events
 	}
 	return &prediction{
 		windows: func() (*metrics.Confusion, error) {
 			start := time.Now()
-			labels, err := tagger.LabelWindows(ctx, e.Corpus, e.Split, e.Split.Test, vote)
+			labels, err := tagger.LabelWindows(ctx, e.corpus, e.split, e.split.Test, vote)
 			if err != nil {
 				return nil, err
 			}
 			// Stride 1: a log has about as many windows as events, so a window's time is an event's.
-			timed(len(e.Split.Test), start)
+			timed(len(e.split.Test), start)
 			return e.confusion(func(window, position int, event int32) label.Label {
-				return labels[window*e.Split.Length+position]
+				return labels[window*e.split.Length+position]
 			}), nil
 		},
 		events: func() ([]metrics.Outcome, error) {
 			start := time.Now()
 			byEvent := make(map[int32]label.Label)
-			for _, s := range testSequences(e.Split) {
-				predictions, err := tagger.Label(ctx, pickEvents(e.Corpus, s), vote)
+			for _, s := range testSequences(e.split) {
+				predictions, err := tagger.Label(ctx, pickEvents(e.corpus, s), vote)
 				if err != nil {
 					return nil, err
 				}
@@ -233,11 +254,11 @@ func pickEvents(c *dataset.Corpus, indices []int32) []*audit.Event {
 
 // confusion counts a method's labels over the positions of the test windows. Events whose label is
 // not known are not scored.
-func (e *Evaluation) confusion(predict func(window, position int, event int32) label.Label) *metrics.Confusion {
+func (e *evaluation) confusion(predict func(window, position int, event int32) label.Label) *metrics.Confusion {
 	c := new(metrics.Confusion)
-	for i, w := range e.Split.Test {
-		for j, event := range e.Split.Events(w) {
-			if truth := e.Corpus.Labels[event]; truth >= 0 {
+	for i, w := range e.split.Test {
+		for j, event := range e.split.Events(w) {
+			if truth := e.corpus.Labels[event]; truth >= 0 {
 				c.Add(truth, predict(i, j, event), 1)
 			}
 		}
@@ -246,17 +267,17 @@ func (e *Evaluation) confusion(predict func(window, position int, event int32) l
 }
 
 // outcomes are the test events with a method's labels.
-func (e *Evaluation) outcomes(predict func(event int32) label.Label) []metrics.Outcome {
+func (e *evaluation) outcomes(predict func(event int32) label.Label) []metrics.Outcome {
 	seen := make(map[label.Label]bool)
-	for _, i := range e.Split.TrainEvents() {
-		seen[e.Corpus.Labels[i]] = true
+	for _, i := range e.split.TrainEvents() {
+		seen[e.corpus.Labels[i]] = true
 	}
-	return Outcomes(e.Corpus, e.Split.TestEvents(), predict, func(l label.Label) bool { return seen[l] })
+	return outcomesOf(e.corpus, e.split.TestEvents(), predict, func(l label.Label) bool { return seen[l] })
 }
 
-// Outcomes are events of a corpus with a method's labels, ready to score. seen tells whether a label
+// outcomesOf are events of a corpus with a method's labels, ready to score. seen tells whether a label
 // occurs in the training part.
-func Outcomes(c *dataset.Corpus, events []int32, predict func(event int32) label.Label, seen func(label.Label) bool) []metrics.Outcome {
+func outcomesOf(c *dataset.Corpus, events []int32, predict func(event int32) label.Label, seen func(label.Label) bool) []metrics.Outcome {
 	triggered := make(map[string]label.Label, len(c.Contexts))
 	for _, context := range c.Contexts {
 		if context.Trigger >= 0 {
@@ -282,11 +303,11 @@ func Outcomes(c *dataset.Corpus, events []int32, predict func(event int32) label
 }
 
 // classes are the labels of the test windows for Figure 9.
-func (e *Evaluation) classes(c *metrics.Confusion) []Class {
+func (e *evaluation) classes(c *metrics.Confusion) []Class {
 	var classes []Class
 	for _, s := range c.Classes() {
 		classes = append(classes, Class{
-			Label: int32(s.Label), Name: e.Corpus.Space.Describe(s.Label), Weight: int(s.Weight), Accuracy: s.Accuracy,
+			Label: int32(s.Label), Name: e.corpus.Space.Describe(s.Label), Weight: int(s.Weight), Accuracy: s.Accuracy,
 		})
 	}
 	return classes
@@ -299,39 +320,34 @@ type EvaluateOptions struct {
 	Progress func(fold, folds int, p model.Progress) // may be nil
 }
 
-// Evaluate runs one experiment without a grid, without a results folder: every fold once, with one
-// seed. The records of the folds come first, those over all folds after them.
+// Evaluate runs one experiment without a results folder: every fold once with the seed, whatever its
+// grid and repetitions. The records of the folds come first, those over all folds after them.
 func Evaluate(ctx context.Context, x Experiment, seed uint64, o EvaluateOptions) ([]metrics.Record, error) {
-	c := &Config{Name: "evaluate", Corpus: x.Corpus, Seed: seed, Experiments: []Experiment{x}}
-	c.Experiments[0].Name = "evaluate"
+	x.Name, x.Grid, x.Repetitions = "evaluate", nil, 1
+	c := &Config{Name: x.Name, Experiments: []Experiment{x}}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	corpora := newCorpora()
-	trials, err := c.Plan(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	trials, corpora, err := c.plan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var records []metrics.Record
 	for i := range trials {
-		t := &trials[i]
-		corpus, err := corpora.get(ctx, t.Corpus, t.model.Labels)
+		trials[i].Seed = seed // as given: a record's seed makes the record anew
+		e, err := trials[i].evaluation(ctx, corpora)
 		if err != nil {
 			return nil, err
 		}
-		split, err := t.split(corpus)
-		if err != nil {
-			return nil, err
-		}
-		e := &Evaluation{Corpus: corpus, Split: split, Config: t.model, Seed: seed, Methods: t.experiment.Methods, Kernels: o.Kernels, Threads: o.Threads}
+		e.kernels, e.threads = o.Kernels, o.Threads
 		if o.Progress != nil {
-			e.Hooks = []model.Hook{{Name: "progress", Step: func(l *model.Loop) error {
+			e.hooks = []model.Hook{{Name: "progress", Step: func(l *model.Loop) error {
 				o.Progress(i+1, len(trials), l.Progress())
 				return nil
 			}}}
 		}
 		var r Result
-		if err := e.Run(ctx, &r); err != nil {
+		if err := e.run(ctx, &r); err != nil {
 			return nil, fmt.Errorf("fold %d: %w", i+1, err)
 		}
 		records = append(records, r.Records...)
@@ -388,7 +404,7 @@ func EvaluateModel(ctx context.Context, t *model.Tagger, corpusName string, incl
 	} {
 		id := metrics.Record{Corpus: c.Name, Protocol: ProtocolModel, Fold: metrics.AllFolds, Method: method.name, Seed: t.Provenance.Seed}
 		seen := func(l label.Label) bool { return slices.Contains(t.Provenance.Labels, l) }
-		records = append(records, metrics.Score(Outcomes(c, events, method.predict, seen), metrics.Options{ID: id, BootstrapSeed: t.Provenance.Seed})...)
+		records = append(records, metrics.Score(outcomesOf(c, events, method.predict, seen), metrics.Options{ID: id, BootstrapSeed: t.Provenance.Seed})...)
 	}
 	if includeSeen && trained > 0 {
 		for i := range records {

@@ -38,9 +38,17 @@ type Trial struct {
 	model      model.Config
 }
 
-// Plan lists the trials of a config in the order in which they run. digest gives a corpus's content
-// digest, which is part of a trial's identity.
-func (c *Config) Plan(digest func(corpus string) (string, error)) ([]Trial, error) {
+// plan lists the trials of the config and the corpora that they use.
+func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
+	corpora := newCorpora()
+	trials, err := c.trials(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	return trials, corpora, err
+}
+
+// trials lists the trials of a config in the order in which they run. digest gives a corpus's content
+// digest, which is part of a trial's identity. Trials of two experiments that are the same trial are
+// both listed; they share an identity and a result.
+func (c *Config) trials(digest func(corpus string) (string, error)) ([]Trial, error) {
 	var trials []Trial
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
@@ -48,17 +56,13 @@ func (c *Config) Plan(digest func(corpus string) (string, error)) ([]Trial, erro
 		if err != nil {
 			return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
 		}
-		folds := 1
-		if e.Protocol == ProtocolBlocked {
-			folds = e.Folds
-		}
 		for r := range e.Repetitions {
 			for _, s := range e.settings() {
 				m, err := e.modelConfig(s)
 				if err != nil {
 					return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
 				}
-				for fold := range folds {
+				for fold := range e.folds() {
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus, Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
@@ -73,6 +77,14 @@ func (c *Config) Plan(digest func(corpus string) (string, error)) ([]Trial, erro
 		}
 	}
 	return trials, nil
+}
+
+// folds is how many trials one setting and seed make.
+func (e *Experiment) folds() int {
+	if e.Protocol == ProtocolBlocked {
+		return e.Folds
+	}
+	return 1
 }
 
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
@@ -121,8 +133,7 @@ func (t *Trial) Describe() string {
 
 // Status plans a config and tells which of its trials have a valid result in the store.
 func Status(ctx context.Context, c *Config, s Store) (trials []Trial, done []bool, err error) {
-	corpora := newCorpora()
-	trials, err = c.Plan(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	trials, _, err = c.plan(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,11 +1,15 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,21 +38,22 @@ type Progress struct {
 	Remaining   time.Duration // estimate from the trials run so far, weighted by their windows' length
 }
 
-// Run runs every trial of the config that has no result yet, each at most once. A trial that fails
-// is recorded and does not stop the others. When ctx ends, running trials stop and leave no result.
+// Run runs every trial of the config that has no valid result yet, each at most once; failed ones are
+// tried again. A trial that fails is recorded and does not stop the others. When ctx ends, running
+// trials stop and leave no result, and the error is the context's. Run fails at once if another run
+// works on the folder, if the folder cannot be written and if a result in it cannot be read.
 func Run(ctx context.Context, c *Config, o RunOptions) error {
-	corpora := newCorpora()
-	trials, err := c.Plan(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	release, err := o.Store.lock()
 	if err != nil {
 		return err
 	}
-	workers := o.Workers
-	if workers == 0 {
-		workers = c.Workers
+	defer release()
+	planned, corpora, err := c.plan(ctx)
+	if err != nil {
+		return err
 	}
-	if workers == 0 {
-		workers = runtime.NumCPU()
-	}
+	trials := distinct(planned)
+	workers := cmp.Or(o.Workers, c.Workers, runtime.NumCPU())
 	o.Provenance.Workers, o.Provenance.Threads = workers, 1
 	o.Provenance.Kernels = o.Kernels.Name()
 
@@ -66,19 +71,16 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 			return err
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, t := range todo {
-		if ctx.Err() != nil {
-			break
-		}
 		group.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if err := running.Err(); err != nil {
+				return err
 			}
-			r := runTrial(ctx, &t, corpora, o)
-			if ctx.Err() != nil {
-				return ctx.Err() // an interrupted trial is not a failed one
+			r := runTrial(running, &t, corpora, o)
+			if err := running.Err(); err != nil && r.Error != "" {
+				return err // an interrupted trial is not a failed one
 			}
 			if err := o.Store.Save(r); err != nil {
 				return err
@@ -97,18 +99,53 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 	return nil
 }
 
-// runTrial turns whatever happens to one trial into its result.
+// distinct leaves out trials that another experiment has planned already.
+func distinct(planned []Trial) []Trial {
+	seen := make(map[string]bool, len(planned))
+	return slices.DeleteFunc(slices.Clone(planned), func(t Trial) bool {
+		again := seen[t.ID]
+		seen[t.ID] = true
+		return again
+	})
+}
+
+// runTrial turns whatever happens to one trial into a result that can be saved.
 func runTrial(ctx context.Context, t *Trial, corpora *corpora, o RunOptions) (r *Result) {
-	r = &Result{Trial: *t, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
+	failed := func(why string) *Result {
+		return &Result{Trial: *t, Error: why, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			r.Error = fmt.Sprintf("panic: %v", p)
+			r = failed(fmt.Sprintf("panic: %v, at %s", p, panicSite()))
 		}
 	}()
+	r = &Result{Trial: *t, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
 	if err := t.run(ctx, corpora, o.Kernels, r); err != nil {
-		r.Error = err.Error()
+		return failed(err.Error())
+	}
+	r.Cost.PeakMemoryMB = peakMemoryMB()
+	if _, err := r.encode(); err != nil {
+		return failed(err.Error())
 	}
 	return r
+}
+
+// panicSite names the functions that were running when the panic that is being recovered began, the
+// innermost first: file names without folders, since results are passed on.
+func panicSite() string {
+	var counters [64]uintptr
+	frames := runtime.CallersFrames(counters[:runtime.Callers(3, counters[:])])
+	var sites []string
+	for len(sites) < 5 {
+		f, more := frames.Next()
+		if !strings.HasPrefix(f.Function, "runtime.") {
+			sites = append(sites, fmt.Sprintf("%s (%s:%d)", f.Function, filepath.Base(f.File), f.Line))
+		}
+		if !more {
+			break
+		}
+	}
+	return strings.Join(sites, " < ")
 }
 
 // work estimates a trial's cost in arbitrary units: cost is linear in the window's length.

@@ -18,16 +18,17 @@ import (
 
 // Result is what one trial left: one file, written whole or not at all.
 type Result struct {
-	Trial      Trial            `json:"trial"`
-	Error      string           `json:"error,omitempty"` // why the trial has no records
-	Protocol   string           `json:"protocol"`
-	Config     model.Config     `json:"config"`
-	Sizes      Sizes            `json:"sizes"`
-	Records    []metrics.Record `json:"records"`
-	Classes    []Class          `json:"classes,omitempty"`
-	History    *model.History   `json:"history,omitempty"`
-	Cost       Cost             `json:"cost"`
-	Provenance Provenance       `json:"provenance"`
+	Trial      Trial             `json:"trial"`
+	Error      string            `json:"error,omitempty"` // why the trial has no records
+	Protocol   string            `json:"protocol"`
+	Config     model.Config      `json:"config"`
+	Sizes      Sizes             `json:"sizes"`
+	Records    []metrics.Record  `json:"records"`
+	Classes    []Class           `json:"classes,omitempty"`
+	History    *model.History    `json:"history,omitempty"`  // of the network; its seconds are cost
+	Training   map[string]string `json:"training,omitempty"` // what each baseline that learns was trained on
+	Cost       Cost              `json:"cost"`
+	Provenance Provenance        `json:"provenance"`
 }
 
 // Sizes says how much a trial was trained and tested on.
@@ -35,6 +36,7 @@ type Sizes struct {
 	TrainEvents      int `json:"train_events"`
 	ValidationEvents int `json:"validation_events"`
 	TestEvents       int `json:"test_events"`
+	SharedEvents     int `json:"shared_events"` // of the test events: lie in training windows too
 	TrainWindows     int `json:"train_windows"` // that could be drawn
 	Steps            int `json:"steps"`         // optimiser steps taken
 	Batch            int `json:"batch"`
@@ -52,10 +54,10 @@ type Class struct {
 
 // Cost is what a trial took. Speeds are of one machine under one load: compare only within a run.
 type Cost struct {
-	TrainSeconds float64 `json:"train_seconds"` // wall
-	InferSeconds float64 `json:"infer_seconds"` // wall, the network and its vote over the test windows
-	InferEvents  int     `json:"infer_events"`  // events labelled in that time
-	PeakMemoryMB float64 `json:"peak_memory_mb"`
+	TrainSeconds float64 `json:"train_seconds"`  // wall
+	InferSeconds float64 `json:"infer_seconds"`  // wall, the network and its vote over the test windows
+	InferEvents  int     `json:"infer_events"`   // events labelled in that time
+	PeakMemoryMB float64 `json:"peak_memory_mb"` // of the process until the trial's end, the trials beside it included; 0: not known
 }
 
 // Provenance says which program on which machine made a result.
@@ -73,23 +75,31 @@ type Provenance struct {
 // Store is a results folder: results/<name>/trials holds one file for each trial.
 type Store struct{ Dir string }
 
+// trialsFolder holds the result files in a results folder.
+const trialsFolder = "trials"
+
 // trialPath is the file of one trial.
-func (s Store) trialPath(id string) string { return filepath.Join(s.Dir, "trials", id+".json") }
+func (s Store) trialPath(id string) string { return filepath.Join(s.Dir, trialsFolder, id+".json") }
 
 // Save writes a result so that a reader finds it whole or not at all, whatever ends the program.
 func (s Store) Save(r *Result) error {
-	text, err := json.Marshal(r, json.Deterministic(true), jsontext.WithIndent(" "))
+	text, err := r.encode()
 	if err != nil {
-		return fmt.Errorf("encode result of trial %s: %w", r.Trial.ID, err)
+		return err
 	}
-	path := s.trialPath(r.Trial.ID)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("save result of trial %s: %w", r.Trial.ID, err)
-	}
-	if err := writeDurably(path, append(text, '\n')); err != nil {
+	if err := writeDurably(s.trialPath(r.Trial.ID), text); err != nil {
 		return fmt.Errorf("save result of trial %s: %w", r.Trial.ID, err)
 	}
 	return nil
+}
+
+// encode fails for a number that is not finite: JSON has none.
+func (r *Result) encode() ([]byte, error) {
+	text, err := json.Marshal(r, json.Deterministic(true), jsontext.WithIndent(" "))
+	if err != nil {
+		return nil, fmt.Errorf("encode result of trial %s: %w", r.Trial.ID, err)
+	}
+	return append(text, '\n'), nil
 }
 
 // Load reads the result of one trial; fs.ErrNotExist if there is none yet.
@@ -109,7 +119,8 @@ func (s Store) Load(id string) (*Result, error) {
 	return r, nil
 }
 
-// LoadAll reads the results of the given trials in their order. Missing lists the trials without one.
+// LoadAll reads the results of the given trials in their order, failed ones too. Missing lists the
+// trials without one. A result tells the trial as planned: JSON would have made its numbers floats.
 func (s Store) LoadAll(trials []Trial) (results []*Result, missing []Trial, err error) {
 	for _, t := range trials {
 		r, err := s.Load(t.ID)
@@ -119,6 +130,7 @@ func (s Store) LoadAll(trials []Trial) (results []*Result, missing []Trial, err 
 		case err != nil:
 			return nil, nil, err
 		default:
+			r.Trial = t
 			results = append(results, r)
 		}
 	}
@@ -127,7 +139,7 @@ func (s Store) LoadAll(trials []Trial) (results []*Result, missing []Trial, err 
 
 // Strangers lists the result files that belong to none of the trials: left from another version of the config.
 func (s Store) Strangers(trials []Trial) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(s.Dir, "trials", "*.json"))
+	files, err := filepath.Glob(filepath.Join(s.Dir, trialsFolder, "*.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +153,11 @@ func (s Store) Strangers(trials []Trial) ([]string, error) {
 	return left, nil
 }
 
-// writeDurably replaces the file at path by write, fsync and rename.
+// writeDurably replaces the file at path by write, fsync and rename, and makes its folder.
 func writeDurably(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err

@@ -14,8 +14,10 @@ var paperTOML string
 
 // Paper holds the paper's own values, to stand beside ours.
 type Paper struct {
-	Windows []PaperWindow `toml:"window"`
-	Classes PaperClasses  `toml:"classes"`
+	Trainings string        `toml:"trainings"` // that the values of Windows are of
+	Device    string        `toml:"device"`    // that they ran on
+	Windows   []PaperWindow `toml:"window"`    // by length
+	Classes   PaperClasses  `toml:"classes"`
 }
 
 // PaperWindow is one row of the paper's Tables 5 and 6.
@@ -28,25 +30,32 @@ type PaperWindow struct {
 
 // PaperClasses is how the paper's Figure 9 picks the classes that it shows in red, and what it says of them.
 type PaperClasses struct {
-	RedAboveWeight   float64 `toml:"red_above_weight"`
-	RedBelowAccuracy float64 `toml:"red_below_accuracy"`
-	Low              []struct {
-		Name     string  `toml:"name"`
-		Accuracy float64 `toml:"accuracy"`
-	} `toml:"low"`
+	RedAboveWeight   float64      `toml:"red_above_weight"`
+	RedBelowAccuracy float64      `toml:"red_below_accuracy"`
+	Named            []PaperClass `toml:"named"`
+}
+
+// PaperClass is one class that the paper names.
+type PaperClass struct {
+	Name     string  `toml:"name"`
+	Accuracy float64 `toml:"accuracy"`
 }
 
 // LoadPaper returns the paper's values.
 func LoadPaper() (Paper, error) {
 	var p Paper
-	if err := toml.Unmarshal([]byte(paperTOML), &p); err != nil {
+	meta, err := toml.Decode(paperTOML, &p)
+	if err != nil {
 		return Paper{}, fmt.Errorf("read the paper's values: %w", err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Paper{}, fmt.Errorf("read the paper's values: unknown key %q", unknown[0])
 	}
 	return p, nil
 }
 
-// window is the paper's row for one window length, nil where the paper has none.
-func (p *Paper) window(length int) *PaperWindow {
+// Window is the paper's row for one window length, nil where the paper has none.
+func (p *Paper) Window(length int) *PaperWindow {
 	for i := range p.Windows {
 		if p.Windows[i].Length == length {
 			return &p.Windows[i]

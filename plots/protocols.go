@@ -1,21 +1,19 @@
 package plots
 
-import (
-	"fmt"
-	"strconv"
-)
+import "fmt"
 
 // Score is one method's value on one subset, as a cell needs it.
 type Score struct {
-	Value, Low, High float64
-	N                int
-	Interval         bool // Low and High are an interval
+	Value     float64
+	Low, High float64 // an interval, if they differ
+	N         int     // what the value is over: events or window positions
+	Note      string  // in a few words, what else a reader must know of this value
 }
 
 // ProtocolRow is one method under one protocol.
 type ProtocolRow struct {
 	Method   string
-	Training string            // what it was trained on, in short; empty: nothing
+	Training string            // what it was trained on, in short
 	Scores   map[string]*Score // by column key
 }
 
@@ -24,12 +22,12 @@ type ProtocolColumn struct{ Key, Title string }
 
 // Protocols is the table of methods under a protocol: every score with its interval and n.
 func Protocols(id, title string, columns []ProtocolColumn, rows []ProtocolRow, note string) *Table {
-	t := &Table{ID: id, Title: title, Note: note, Columns: []string{"method", "trained on"}}
+	t := &Table{ID: id, Title: title, Note: note, Columns: []string{"method, training"}}
 	for _, c := range columns {
 		t.Columns = append(t.Columns, c.Title)
 	}
 	for _, r := range rows {
-		cells := []string{r.Method, r.Training}
+		cells := []string{r.Method + "\ntrained on " + r.Training}
 		for _, c := range columns {
 			cells = append(cells, r.Scores[c.Key].cell())
 		}
@@ -38,13 +36,18 @@ func Protocols(id, title string, columns []ProtocolColumn, rows []ProtocolRow, n
 	return t
 }
 
-// cell is the value with its interval and the number of events behind it.
+// cell is the value, its interval and the number of things behind it, each on a line.
 func (s *Score) cell() string {
 	if s == nil {
-		return "–"
+		return none
 	}
-	if !s.Interval {
-		return fmt.Sprintf("%.3f (n %s)", s.Value, strconv.Itoa(s.N))
+	text := fmt.Sprintf("%.3f", s.Value)
+	if s.Low != s.High {
+		text += fmt.Sprintf("\n%.3f to %.3f", s.Low, s.High)
 	}
-	return fmt.Sprintf("%.3f [%.3f, %.3f] (n %d)", s.Value, s.Low, s.High, s.N)
+	text += "\nn " + thousands(float64(s.N))
+	if s.Note != "" {
+		text += "\n" + s.Note
+	}
+	return text
 }

@@ -14,22 +14,24 @@ type WindowRow struct {
 	TrainSeconds []float64 // wall time of a training
 	InferMS      []float64 // wall milliseconds for one labelled event
 	Steps        []float64 // optimiser steps
+	TrainEvents  []float64 // distinct events of the training windows
+	TestWindows  []float64 // windows that were labelled in the measured time
 }
 
 // WindowTraining is the paper's Table 5: training time and F1 by window length.
 func WindowTraining(rows []WindowRow, p Paper, note string) *Table {
 	t := &Table{
 		ID: "table5", Title: "Table 5: training time and F1 score by window size", Note: note,
-		Columns: []string{"W", "n", "steps", "train s", "F1", "paper: train s", "paper: F1"},
+		Columns: []string{"W", "n", "train events", "steps", "train s", "F1", "paper: train s", "paper: F1"},
 	}
 	for _, r := range rows {
 		cells := []string{
-			strconv.Itoa(r.Length), strconv.Itoa(len(r.F1)), fmt.Sprintf("%.0f", stat.Mean(r.Steps, nil)),
-			meanDeviation(r.TrainSeconds, 1), meanDeviation(r.F1, 4), "–", "–",
+			strconv.Itoa(r.Length), strconv.Itoa(len(r.F1)), roundedMean(r.TrainEvents), roundedMean(r.Steps),
+			meanDeviation(r.TrainSeconds, 1), meanDeviation(r.F1, 4), none, none,
 		}
-		if w := p.window(r.Length); w != nil {
-			cells[5] = fmt.Sprintf("%.2f ± %.2f", w.TrainSeconds[0], w.TrainSeconds[1])
-			cells[6] = fmt.Sprintf("%.4f ± %.4f", w.F1[0], w.F1[1])
+		if w := p.Window(r.Length); w != nil {
+			cells[6] = fmt.Sprintf("%.2f ± %.2f", w.TrainSeconds[0], w.TrainSeconds[1])
+			cells[7] = fmt.Sprintf("%.4f ± %.4f", w.F1[0], w.F1[1])
 		}
 		t.Rows = append(t.Rows, cells)
 	}
@@ -40,12 +42,14 @@ func WindowTraining(rows []WindowRow, p Paper, note string) *Table {
 func WindowInference(rows []WindowRow, p Paper, note string) *Table {
 	t := &Table{
 		ID: "table6", Title: "Table 6: inference time per event by window size", Note: note,
-		Columns: []string{"W", "n", "ms per event", "paper: ms per line"},
+		Columns: []string{"W", "n", "windows timed", "ms per event", "paper: ms per line"},
 	}
 	for _, r := range rows {
-		cells := []string{strconv.Itoa(r.Length), strconv.Itoa(len(r.InferMS)), meanDeviation(r.InferMS, 2), "–"}
-		if w := p.window(r.Length); w != nil {
-			cells[3] = fmt.Sprintf("%.1f", w.InferMS)
+		cells := []string{
+			strconv.Itoa(r.Length), strconv.Itoa(len(r.InferMS)), roundedMean(r.TestWindows), meanDeviation(r.InferMS, 2), none,
+		}
+		if w := p.Window(r.Length); w != nil {
+			cells[4] = fmt.Sprintf("%.1f", w.InferMS)
 		}
 		t.Rows = append(t.Rows, cells)
 	}
@@ -56,10 +60,18 @@ func WindowInference(rows []WindowRow, p Paper, note string) *Table {
 func meanDeviation(x []float64, decimals int) string {
 	switch len(x) {
 	case 0:
-		return "–"
+		return none
 	case 1:
 		return strconv.FormatFloat(x[0], 'f', decimals, 64)
 	}
 	mean, deviation := stat.MeanStdDev(x, nil)
 	return fmt.Sprintf("%.*f ± %.*f", decimals, mean, decimals, deviation)
+}
+
+// roundedMean is the mean of some counts as a count.
+func roundedMean(x []float64) string {
+	if len(x) == 0 {
+		return none
+	}
+	return thousands(float64(int64(stat.Mean(x, nil) + 0.5)))
 }

@@ -9,6 +9,8 @@ func (a *app) commands() []*cobra.Command {
 		a.trainCommand(),
 		a.evaluateCommand(),
 		a.experimentCommand(),
+		a.modelCommand(),
+		a.corpusCommand(),
 		a.labelCommand(),
 		a.featureCommand(),
 		a.versionCommand(),

@@ -11,11 +11,21 @@ const avx2Panel = 16
 var avx2Gemm = []gemmRows{nil, avx2Gemm1, avx2Gemm2, avx2Gemm3, avx2Gemm4, avx2Gemm5, avx2Gemm6}
 
 func (avx2) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
-	if cs != 1 {
-		p.pack(avx2Panel, k, n, b, rs, cs)
-	} else if p.resize(avx2Panel, k, n) {
-		avx2PackRows(k, n, &b[0], rs, &p.buf[0], k*avx2Panel)
+	if !p.resize(avx2Panel, k, n) {
+		return
 	}
+	if cs == 1 {
+		avx2PackRows(k, n, &b[0], rs, &p.buf[0], k*avx2Panel)
+		return
+	}
+	k0, n0 := 0, 0 // packed by blocks; the rest one by one
+	if rs == 1 && k >= 8 {
+		k0, n0 = k&^7, n&^7
+	}
+	for j := 0; j < n0; j += 8 {
+		avx2PackColumns(k0/8, &b[j*cs], cs, &p.buf[p.at(0, j)], avx2Panel)
+	}
+	p.packRest(k0, n0, b, rs, cs)
 }
 
 func (avx2) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {

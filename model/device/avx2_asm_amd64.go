@@ -44,6 +44,11 @@ func avx2Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *flo
 //go:noescape
 func avx2PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
 
+// avx2PackColumns copies 8 columns of blocks x 8 values, cs apart, to rows of 8 values that are stride apart.
+//
+//go:noescape
+func avx2PackColumns(blocks int, b *float32, cs int, to *float32, stride int)
+
 // avx2Peak does n x 12 x 8 multiply-adds in registers.
 //
 //go:noescape

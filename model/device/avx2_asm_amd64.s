@@ -18,7 +18,6 @@ TEXT ·avx2Gemm1(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block1:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -169,7 +168,6 @@ TEXT ·avx2Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block10:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -337,7 +335,6 @@ TEXT ·avx2Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, SI
 
 block19:
-	LEAQ   (BX)(BX*2), R9
 	MOVQ   DX, R9
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -1518,6 +1515,72 @@ fewer64:
 	VZEROUPPER
 	RET
 
+// func avx2PackColumns(blocks int, b *float32, cs int, to *float32, stride int)
+// Requires: AVX, SSE
+TEXT ·avx2PackColumns(SB), NOSPLIT, $8-40
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    blocks+0(FP), AX
+	MOVQ    b+8(FP), CX
+	MOVQ    cs+16(FP), DX
+	MOVQ    to+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, SI
+	LEAQ    (DX)(DX*2), R8
+	LEAQ    (SI)(SI*2), R9
+
+loop65:
+	LEAQ       (CX)(DX*4), DI
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(DX*1), Y1
+	VMOVUPS    (CX)(DX*2), Y2
+	VMOVUPS    (CX)(R8*1), Y3
+	VMOVUPS    (DI), Y4
+	VMOVUPS    (DI)(DX*1), Y5
+	VMOVUPS    (DI)(DX*2), Y6
+	VMOVUPS    (DI)(R8*1), Y7
+	LEAQ       (BX)(SI*4), DI
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x20, Y3, Y1, Y9
+	VPERM2F128 $0x20, Y5, Y8, Y10
+	VPERM2F128 $0x20, Y4, Y0, Y11
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x31, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (BX)
+	VMOVUPS    Y9, (BX)(SI*1)
+	VMOVUPS    Y10, (BX)(SI*2)
+	VMOVUPS    Y11, (BX)(R9*1)
+	VMOVUPS    Y2, (DI)
+	VMOVUPS    Y1, (DI)(SI*1)
+	VMOVUPS    Y3, (DI)(SI*2)
+	VMOVUPS    Y0, (DI)(R9*1)
+	ADDQ       $0x20, CX
+	LEAQ       (BX)(SI*8), BX
+	DECQ       AX
+	JNZ        loop65
+	LDMXCSR    (SP)
+	VZEROUPPER
+	RET
+
 // func avx2Peak(n int)
 // Requires: AVX, FMA3, SSE
 TEXT ·avx2Peak(SB), NOSPLIT, $8-8
@@ -1538,7 +1601,7 @@ TEXT ·avx2Peak(SB), NOSPLIT, $8-8
 	VXORPS  Y11, Y11, Y11
 	VXORPS  Y12, Y12, Y12
 
-loop65:
+loop66:
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -1552,7 +1615,7 @@ loop65:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	DECQ        AX
-	JNZ         loop65
+	JNZ         loop66
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -1588,12 +1651,12 @@ TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R14
 	SHRQ    $0x03, CX
 
-row66:
+row67:
 	MOVQ  CX, R15
 	TESTQ R15, R15
-	JZ    tail68
+	JZ    tail69
 
-loop67:
+loop68:
 	VMOVUPS      (R8)(DX*1), Y1
 	VMOVUPS      (R9)(DX*1), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1736,11 +1799,11 @@ loop67:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R13
 	DECQ         R15
-	JNZ          loop67
+	JNZ          loop68
 
-tail68:
+tail69:
 	TESTQ        R14, R14
-	JZ           next69
+	JZ           next70
 	VMASKMOVPS   (R8)(DX*1), Y0, Y1
 	VMASKMOVPS   (R9)(DX*1), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1883,12 +1946,12 @@ tail68:
 	ADDQ         R14, R12
 	ADDQ         R14, R13
 
-next69:
+next70:
 	ADDQ    BX, R8
 	ADDQ    SI, R9
 	ADDQ    DI, R13
 	DECQ    AX
-	JNZ     row66
+	JNZ     row67
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2051,12 +2114,12 @@ TEXT ·avx2LSTMBackward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R13
 	SHRQ    $0x03, CX
 
-row70:
+row71:
 	MOVQ  CX, R14
 	TESTQ R14, R14
-	JZ    tail72
+	JZ    tail73
 
-loop71:
+loop72:
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y1, Y1
@@ -2103,11 +2166,11 @@ loop71:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R10
 	DECQ         R14
-	JNZ          loop71
+	JNZ          loop72
 
-tail72:
+tail73:
 	TESTQ        R13, R13
-	JZ           next73
+	JZ           next74
 	VMASKMOVPS   (R8), Y0, Y1
 	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -2154,11 +2217,11 @@ tail72:
 	ADDQ         R13, R12
 	ADDQ         R13, R10
 
-next73:
+next74:
 	ADDQ    BX, DI
 	ADDQ    SI, R8
 	DECQ    AX
-	JNZ     row70
+	JNZ     row71
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2185,27 +2248,27 @@ TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R8
 	SHLQ    $0x02, CX
 
-row74:
+row75:
 	VMOVUPS lowest<>+0(SB), Y1
 	XORQ    R10, R10
 
-loop75:
+loop76:
 	CMPQ    R10, R8
-	JGE     tail76
+	JGE     tail77
 	VMOVUPS (DX)(R10*1), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x20, R10
-	JMP     loop75
+	JMP     loop76
 
-tail76:
+tail77:
 	TESTQ      R9, R9
-	JZ         done77
+	JZ         done78
 	VMASKMOVPS (DX)(R10*1), Y0, Y2
 	VMOVUPS    lowest<>+0(SB), Y3
 	VBLENDVPS  Y0, Y2, Y3, Y2
 	VMAXPS     Y2, Y1, Y1
 
-done77:
+done78:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0x0e, X1, X2
@@ -2217,9 +2280,9 @@ done77:
 	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 
-loop78:
+loop79:
 	CMPQ         R10, R8
-	JGE          tail79
+	JGE          tail80
 	VMOVUPS      (DX)(R10*1), Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
@@ -2244,11 +2307,11 @@ loop78:
 	VMOVUPS      Y7, (BX)(R10*1)
 	VADDPS       Y7, Y2, Y2
 	ADDQ         $0x20, R10
-	JMP          loop78
+	JMP          loop79
 
-tail79:
+tail80:
 	TESTQ        R9, R9
-	JZ           done80
+	JZ           done81
 	VMASKMOVPS   (DX)(R10*1), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
@@ -2274,7 +2337,7 @@ tail79:
 	VANDPS       Y0, Y6, Y6
 	VADDPS       Y6, Y2, Y2
 
-done80:
+done81:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X2
 	VPERMILPS    $0x0e, X2, X1
@@ -2287,29 +2350,29 @@ done80:
 	VDIVPS       Y2, Y1, Y1
 	XORQ         R10, R10
 
-loop81:
+loop82:
 	CMPQ    R10, R8
-	JGE     tail82
+	JGE     tail83
 	VMOVUPS (BX)(R10*1), Y2
 	VMULPS  Y1, Y2, Y2
 	VMOVUPS Y2, (BX)(R10*1)
 	ADDQ    $0x20, R10
-	JMP     loop81
+	JMP     loop82
 
-tail82:
+tail83:
 	TESTQ      R9, R9
-	JZ         done83
+	JZ         done84
 	VMASKMOVPS (BX)(R10*1), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (BX)(R10*1)
 
-done83:
+done84:
 	ADDQ    CX, DX
 	ADDQ    CX, BX
 	ADDQ    $0x04, SI
 	ADDQ    $0x04, DI
 	DECQ    AX
-	JNZ     row74
+	JNZ     row75
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2346,12 +2409,12 @@ TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, CX
 
-row84:
+row85:
 	MOVQ  CX, R8
 	TESTQ R8, R8
-	JZ    tail86
+	JZ    tail87
 
-loop85:
+loop86:
 	VMOVUPS (DX), Y2
 	VMOVUPS (BX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -2360,11 +2423,11 @@ loop85:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop85
+	JNZ     loop86
 
-tail86:
+tail87:
 	TESTQ      DI, DI
-	JZ         next87
+	JZ         next88
 	VMASKMOVPS (DX), Y1, Y2
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y2
@@ -2373,10 +2436,10 @@ tail86:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next87:
+next88:
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     row84
+	JNZ     row85
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2401,12 +2464,12 @@ TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row88:
+row89:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail90
+	JZ    tail91
 
-loop89:
+loop90:
 	VMOVUPS (CX), Y2
 	VMOVUPS (DX), Y3
 	VCMPPS  $0x06, Y0, Y2, Y2
@@ -2416,11 +2479,11 @@ loop89:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop89
+	JNZ     loop90
 
-tail90:
+tail91:
 	TESTQ      DI, DI
-	JZ         next91
+	JZ         next92
 	VMASKMOVPS (CX), Y1, Y2
 	VMASKMOVPS (DX), Y1, Y3
 	VCMPPS     $0x06, Y0, Y2, Y2
@@ -2430,9 +2493,9 @@ tail90:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next91:
+next92:
 	DECQ    SI
-	JNZ     row88
+	JNZ     row89
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2449,9 +2512,9 @@ TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    CX, SI
 	SHLQ    $0x02, SI
 
-columns93:
+columns94:
 	CMPQ   CX, $0x00000020
-	JLT    fewer94
+	JLT    fewer95
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2459,7 +2522,7 @@ columns93:
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop95:
+loop96:
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS 32(R8), Y4
@@ -2470,7 +2533,7 @@ loop95:
 	VADDPS  Y4, Y3, Y3
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop95
+	JNZ     loop96
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (BX)
@@ -2486,33 +2549,33 @@ loop95:
 	ADDQ    $0x00000080, DX
 	ADDQ    $0x00000080, BX
 	SUBQ    $0x00000020, CX
-	JMP     columns93
+	JMP     columns94
 
-fewer94:
-columns96:
+fewer95:
+columns97:
 	CMPQ   CX, $0x00000008
-	JLT    fewer97
+	JLT    fewer98
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop98:
+loop99:
 	VMOVUPS (R8), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop98
+	JNZ     loop99
 	VMOVUPS (BX), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (BX)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, CX
-	JMP     columns96
+	JMP     columns97
 
-fewer97:
+fewer98:
 	TESTQ   CX, CX
-	JZ      done92
+	JZ      done93
 	LEAQ    lanes<>+0(SB), DI
 	MOVQ    CX, R8
 	NEGQ    R8
@@ -2520,12 +2583,12 @@ fewer97:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    DX, DI
 
-loop99:
+loop100:
 	VMASKMOVPS (DI), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       SI, DI
 	DECQ       AX
-	JNZ        loop99
+	JNZ        loop100
 	VMASKMOVPS (BX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (BX)
@@ -2533,7 +2596,7 @@ loop99:
 	ADDQ       CX, DX
 	ADDQ       CX, BX
 
-done92:
+done93:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2552,9 +2615,9 @@ TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    CX, R8
 	SHLQ    $0x02, R8
 
-columns101:
+columns102:
 	CMPQ   CX, $0x00000020
-	JLT    fewer102
+	JLT    fewer103
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2567,7 +2630,7 @@ columns101:
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop103:
+loop104:
 	VMOVUPS     (R10), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     (R11), Y9
@@ -2587,7 +2650,7 @@ loop103:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop103
+	JNZ         loop104
 	VMOVUPS     (BX), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2617,19 +2680,19 @@ loop103:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	SUBQ        $0x00000020, CX
-	JMP         columns101
+	JMP         columns102
 
-fewer102:
-columns104:
+fewer103:
+columns105:
 	CMPQ   CX, $0x00000008
-	JLT    fewer105
+	JLT    fewer106
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop106:
+loop107:
 	VMOVUPS     (R10), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     (R11), Y3
@@ -2637,7 +2700,7 @@ loop106:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop106
+	JNZ         loop107
 	VMOVUPS     (BX), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2649,11 +2712,11 @@ loop106:
 	ADDQ        $0x00000020, SI
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, CX
-	JMP         columns104
+	JMP         columns105
 
-fewer105:
+fewer106:
 	TESTQ   CX, CX
-	JZ      done100
+	JZ      done101
 	LEAQ    lanes<>+0(SB), R9
 	MOVQ    CX, R10
 	NEGQ    R10
@@ -2663,7 +2726,7 @@ fewer105:
 	MOVQ    DX, R9
 	MOVQ    SI, R10
 
-loop107:
+loop108:
 	VMASKMOVPS  (R9), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  (R10), Y0, Y4
@@ -2671,7 +2734,7 @@ loop107:
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        AX
-	JNZ         loop107
+	JNZ         loop108
 	VMASKMOVPS  (BX), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  Y1, Y0, (BX)
@@ -2684,7 +2747,7 @@ loop107:
 	ADDQ        CX, SI
 	ADDQ        CX, DI
 
-done100:
+done101:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2712,12 +2775,12 @@ TEXT ·avx2Affine(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R9
 	SHRQ    $0x03, CX
 
-row108:
+row109:
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    tail110
+	JZ    tail111
 
-loop109:
+loop110:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VMOVUPS     (BX), Y3
@@ -2728,11 +2791,11 @@ loop109:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, DI
 	DECQ        R10
-	JNZ         loop109
+	JNZ         loop110
 
-tail110:
+tail111:
 	TESTQ       R9, R9
-	JZ          next111
+	JZ          next112
 	VMASKMOVPS  (DX), Y0, Y1
 	VMASKMOVPS  (SI), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -2743,11 +2806,11 @@ tail110:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next111:
+next112:
 	ADDQ    R8, BX
 	ADDQ    R8, SI
 	DECQ    AX
-	JNZ     row108
+	JNZ     row109
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2777,12 +2840,12 @@ TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
 	SHLQ    $0x02, R11
 	SHRQ    $0x03, CX
 
-row112:
+row113:
 	MOVQ  CX, R12
 	TESTQ R12, R12
-	JZ    tail114
+	JZ    tail115
 
-loop113:
+loop114:
 	VMOVUPS     (BX), Y1
 	VMOVUPS     (R8), Y2
 	VMOVUPS     (DI), Y3
@@ -2798,11 +2861,11 @@ loop113:
 	ADDQ        $0x20, R8
 	ADDQ        $0x20, R9
 	DECQ        R12
-	JNZ         loop113
+	JNZ         loop114
 
-tail114:
+tail115:
 	TESTQ       R11, R11
-	JZ          next115
+	JZ          next116
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (R8), Y0, Y2
 	VMASKMOVPS  (DI), Y0, Y3
@@ -2818,12 +2881,12 @@ tail114:
 	ADDQ        R11, R8
 	ADDQ        R11, R9
 
-next115:
+next116:
 	ADDQ    R10, SI
 	ADDQ    R10, DI
 	ADDQ    R10, R8
 	DECQ    AX
-	JNZ     row112
+	JNZ     row113
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2847,12 +2910,12 @@ TEXT ·avx2Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row116:
+row117:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail118
+	JZ    tail119
 
-loop117:
+loop118:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -2861,11 +2924,11 @@ loop117:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop117
+	JNZ     loop118
 
-tail118:
+tail119:
 	TESTQ      DI, DI
-	JZ         next119
+	JZ         next120
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
@@ -2874,9 +2937,9 @@ tail118:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next119:
+next120:
 	DECQ    SI
-	JNZ     row116
+	JNZ     row117
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2900,12 +2963,12 @@ TEXT ·avx2Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row120:
+row121:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail122
+	JZ    tail123
 
-loop121:
+loop122:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -2914,11 +2977,11 @@ loop121:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop121
+	JNZ     loop122
 
-tail122:
+tail123:
 	TESTQ      DI, DI
-	JZ         next123
+	JZ         next124
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -2927,9 +2990,9 @@ tail122:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next123:
+next124:
 	DECQ    SI
-	JNZ     row120
+	JNZ     row121
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2947,13 +3010,13 @@ TEXT ·avx2Gather(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row124:
+row125:
 	MOVQ table+32(FP), R9
 	MOVQ DX, R8
 
-columns126:
+columns127:
 	CMPQ    R8, $0x00000020
-	JLT     fewer127
+	JLT     fewer128
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -2965,9 +3028,9 @@ columns126:
 	VMOVUPS 64(R12), Y2
 	VMOVUPS 96(R12), Y3
 	DECQ    R10
-	JZ      done129
+	JZ      done130
 
-loop128:
+loop129:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -2981,9 +3044,9 @@ loop128:
 	VMOVUPS 96(R12), Y4
 	VADDPS  Y4, Y3, Y3
 	DECQ    R10
-	JNZ     loop128
+	JNZ     loop129
 
-done129:
+done130:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -2991,12 +3054,12 @@ done129:
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns126
+	JMP     columns127
 
-fewer127:
-columns130:
+fewer128:
+columns131:
 	CMPQ    R8, $0x00000008
-	JLT     fewer131
+	JLT     fewer132
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -3005,9 +3068,9 @@ columns130:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Y0
 	DECQ    R10
-	JZ      done133
+	JZ      done134
 
-loop132:
+loop133:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3015,18 +3078,18 @@ loop132:
 	VMOVUPS (R12), Y1
 	VADDPS  Y1, Y0, Y0
 	DECQ    R10
-	JNZ     loop132
+	JNZ     loop133
 
-done133:
+done134:
 	VMOVUPS Y0, (SI)
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns130
+	JMP     columns131
 
-fewer131:
+fewer132:
 	TESTQ      R8, R8
-	JZ         done125
+	JZ         done126
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -3039,9 +3102,9 @@ fewer131:
 	ADDQ       $0x04, R11
 	VMASKMOVPS (R12), Y0, Y1
 	DECQ       R10
-	JZ         done135
+	JZ         done136
 
-loop134:
+loop135:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -3049,18 +3112,18 @@ loop134:
 	VMASKMOVPS (R12), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	DECQ       R10
-	JNZ        loop134
+	JNZ        loop135
 
-done135:
+done136:
 	VMASKMOVPS Y1, Y0, (SI)
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done125:
+done126:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row124
+	JNZ     row125
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3078,13 +3141,13 @@ TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row136:
+row137:
 	MOVQ dTable+40(FP), R9
 	MOVQ DX, R8
 
-columns138:
+columns139:
 	CMPQ    R8, $0x00000020
-	JLT     fewer139
+	JLT     fewer140
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
@@ -3092,7 +3155,7 @@ columns138:
 	VMOVUPS 64(SI), Y2
 	VMOVUPS 96(SI), Y3
 
-loop140:
+loop141:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3110,21 +3173,21 @@ loop140:
 	VADDPS  Y3, Y4, Y4
 	VMOVUPS Y4, 96(R12)
 	DECQ    R10
-	JNZ     loop140
+	JNZ     loop141
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns138
+	JMP     columns139
 
-fewer139:
-columns141:
+fewer140:
+columns142:
 	CMPQ    R8, $0x00000008
-	JLT     fewer142
+	JLT     fewer143
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
 
-loop143:
+loop144:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3133,15 +3196,15 @@ loop143:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (R12)
 	DECQ    R10
-	JNZ     loop143
+	JNZ     loop144
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns141
+	JMP     columns142
 
-fewer142:
+fewer143:
 	TESTQ      R8, R8
-	JZ         done137
+	JZ         done138
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -3150,7 +3213,7 @@ fewer142:
 	MOVQ       BX, R11
 	VMASKMOVPS (SI), Y0, Y1
 
-loop144:
+loop145:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -3159,15 +3222,15 @@ loop144:
 	VADDPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R12)
 	DECQ       R10
-	JNZ        loop144
+	JNZ        loop145
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done137:
+done138:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row136
+	JNZ     row137
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3199,12 +3262,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row145:
+row146:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail147
+	JZ    tail148
 
-loop146:
+loop147:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -3227,11 +3290,11 @@ loop146:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop146
+	JNZ         loop147
 
-tail147:
+tail148:
 	TESTQ       R8, R8
-	JZ          next148
+	JZ          next149
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -3254,9 +3317,9 @@ tail147:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next148:
+next149:
 	DECQ    DI
-	JNZ     row145
+	JNZ     row146
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -11,11 +11,21 @@ const avx512Panel = 32
 var avx512Gemm = []gemmRows{nil, avx512Gemm1, avx512Gemm2, avx512Gemm3, avx512Gemm4, avx512Gemm5, avx512Gemm6, avx512Gemm7, avx512Gemm8, avx512Gemm9, avx512Gemm10, avx512Gemm11, avx512Gemm12}
 
 func (avx512) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
-	if cs != 1 {
-		p.pack(avx512Panel, k, n, b, rs, cs)
-	} else if p.resize(avx512Panel, k, n) {
-		avx512PackRows(k, n, &b[0], rs, &p.buf[0], k*avx512Panel)
+	if !p.resize(avx512Panel, k, n) {
+		return
 	}
+	if cs == 1 {
+		avx512PackRows(k, n, &b[0], rs, &p.buf[0], k*avx512Panel)
+		return
+	}
+	k0, n0 := 0, 0 // packed by blocks; the rest one by one
+	if rs == 1 && k >= 8 {
+		k0, n0 = k&^7, n&^7
+	}
+	for j := 0; j < n0; j += 8 {
+		avx512PackColumns(k0/8, &b[j*cs], cs, &p.buf[p.at(0, j)], avx512Panel)
+	}
+	p.packRest(k0, n0, b, rs, cs)
 }
 
 func (avx512) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {

@@ -80,6 +80,11 @@ func avx512Gemm12(blocks int, k int, a *float32, rs int, cs int, b *float32, c *
 //go:noescape
 func avx512PackRows(k int, n int, b *float32, rs int, to *float32, panel int)
 
+// avx512PackColumns copies 8 columns of blocks x 8 values, cs apart, to rows of 8 values that are stride apart.
+//
+//go:noescape
+func avx512PackColumns(blocks int, b *float32, cs int, to *float32, stride int)
+
 // avx512Peak does n x 12 x 16 multiply-adds in registers.
 //
 //go:noescape

@@ -18,7 +18,6 @@ TEXT ·avx512Gemm1(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block1:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -142,7 +141,6 @@ TEXT ·avx512Gemm2(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block10:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -295,7 +293,6 @@ TEXT ·avx512Gemm3(SB), NOSPLIT, $8-80
 	SHLQ    $0x02, DI
 
 block19:
-	LEAQ   (SI)(SI*2), CX
 	MOVQ   BX, CX
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
@@ -3771,6 +3768,72 @@ fewer118:
 	VZEROUPPER
 	RET
 
+// func avx512PackColumns(blocks int, b *float32, cs int, to *float32, stride int)
+// Requires: AVX, SSE
+TEXT ·avx512PackColumns(SB), NOSPLIT, $8-40
+	STMXCSR (SP)
+	LDMXCSR flush<>+0(SB)
+	MOVQ    blocks+0(FP), AX
+	MOVQ    b+8(FP), CX
+	MOVQ    cs+16(FP), DX
+	MOVQ    to+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, SI
+	LEAQ    (DX)(DX*2), R8
+	LEAQ    (SI)(SI*2), R9
+
+loop119:
+	LEAQ       (CX)(DX*4), DI
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(DX*1), Y1
+	VMOVUPS    (CX)(DX*2), Y2
+	VMOVUPS    (CX)(R8*1), Y3
+	VMOVUPS    (DI), Y4
+	VMOVUPS    (DI)(DX*1), Y5
+	VMOVUPS    (DI)(DX*2), Y6
+	VMOVUPS    (DI)(R8*1), Y7
+	LEAQ       (BX)(SI*4), DI
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x20, Y3, Y1, Y9
+	VPERM2F128 $0x20, Y5, Y8, Y10
+	VPERM2F128 $0x20, Y4, Y0, Y11
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x31, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (BX)
+	VMOVUPS    Y9, (BX)(SI*1)
+	VMOVUPS    Y10, (BX)(SI*2)
+	VMOVUPS    Y11, (BX)(R9*1)
+	VMOVUPS    Y2, (DI)
+	VMOVUPS    Y1, (DI)(SI*1)
+	VMOVUPS    Y3, (DI)(SI*2)
+	VMOVUPS    Y0, (DI)(R9*1)
+	ADDQ       $0x20, CX
+	LEAQ       (BX)(SI*8), BX
+	DECQ       AX
+	JNZ        loop119
+	LDMXCSR    (SP)
+	VZEROUPPER
+	RET
+
 // func avx512Peak(n int)
 // Requires: AVX, AVX512F, SSE
 TEXT ·avx512Peak(SB), NOSPLIT, $8-8
@@ -3791,7 +3854,7 @@ TEXT ·avx512Peak(SB), NOSPLIT, $8-8
 	VPXORD  Z11, Z11, Z11
 	VPXORD  Z12, Z12, Z12
 
-loop119:
+loop120:
 	VFMADD231PS Z12, Z12, Z0
 	VFMADD231PS Z12, Z12, Z1
 	VFMADD231PS Z12, Z12, Z2
@@ -3805,7 +3868,7 @@ loop119:
 	VFMADD231PS Z12, Z12, Z10
 	VFMADD231PS Z12, Z12, Z11
 	DECQ        AX
-	JNZ         loop119
+	JNZ         loop120
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -3856,12 +3919,12 @@ TEXT ·avx512LSTMForward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row120:
+row121:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail122
+	JZ    tail123
 
-loop121:
+loop122:
 	VMOVUPS      (R9)(BX*1), Z13
 	VMOVUPS      (R10)(BX*1), Z14
 	VADDPS       Z14, Z13, Z13
@@ -3991,11 +4054,11 @@ loop121:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R14
 	DECQ         DX
-	JNZ          loop121
+	JNZ          loop122
 
-tail122:
+tail123:
 	TESTQ        R15, R15
-	JZ           next123
+	JZ           next124
 	VMOVUPS.Z    (R9)(BX*1), K1, Z13
 	VMOVUPS.Z    (R10)(BX*1), K1, Z14
 	VADDPS       Z14, Z13, Z13
@@ -4125,12 +4188,12 @@ tail122:
 	ADDQ         R15, R13
 	ADDQ         R15, R14
 
-next123:
+next124:
 	ADDQ    SI, R9
 	ADDQ    DI, R10
 	ADDQ    R8, R14
 	DECQ    AX
-	JNZ     row120
+	JNZ     row121
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4205,12 +4268,12 @@ TEXT ·avx512LSTMBackward(SB), NOSPLIT, $8-72
 	MOVQ         DX, CX
 	SHRQ         $0x04, CX
 
-row124:
+row125:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail126
+	JZ    tail127
 
-loop125:
+loop126:
 	VMOVUPS      (R9), Z1
 	VMOVUPS      (R10), Z2
 	VADDPS       Z2, Z1, Z1
@@ -4254,11 +4317,11 @@ loop125:
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, R11
 	DECQ         DX
-	JNZ          loop125
+	JNZ          loop126
 
-tail126:
+tail127:
 	TESTQ        R14, R14
-	JZ           next127
+	JZ           next128
 	VMOVUPS.Z    (R9), K1, Z1
 	VMOVUPS.Z    (R10), K1, Z2
 	VADDPS       Z2, Z1, Z1
@@ -4302,11 +4365,11 @@ tail126:
 	ADDQ         R14, R13
 	ADDQ         R14, R11
 
-next127:
+next128:
 	ADDQ    SI, R8
 	ADDQ    DI, R9
 	DECQ    AX
-	JNZ     row124
+	JNZ     row125
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4347,25 +4410,25 @@ TEXT ·avx512Softmax(SB), NOSPLIT, $8-48
 	SHLQ         $0x02, CX
 	SHLQ         $0x02, DX
 
-row128:
+row129:
 	VMOVUPS Z12, Z13
 	XORQ    R10, R10
 
-loop129:
+loop130:
 	CMPQ    R10, CX
-	JGE     tail130
+	JGE     tail131
 	VMOVUPS (BX)(R10*1), Z14
 	VMAXPS  Z14, Z13, Z13
 	ADDQ    $0x40, R10
-	JMP     loop129
+	JMP     loop130
 
-tail130:
+tail131:
 	TESTQ     R9, R9
-	JZ        done131
+	JZ        done132
 	VMOVUPS.Z (BX)(R10*1), K1, Z14
 	VMAXPS    Z14, Z13, K1, Z13
 
-done131:
+done132:
 	VEXTRACTF64X4 $0x01, Z13, Y14
 	VMAXPS        Y14, Y13, Y13
 	VEXTRACTF128  $0x01, Y13, X14
@@ -4379,9 +4442,9 @@ done131:
 	VPXORD        Z2, Z2, Z2
 	XORQ          R10, R10
 
-loop132:
+loop133:
 	CMPQ          R10, CX
-	JGE           tail133
+	JGE           tail134
 	VMOVUPS       (BX)(R10*1), Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4404,11 +4467,11 @@ loop132:
 	VMOVUPS       Z17, (SI)(R10*1)
 	VADDPS        Z17, Z2, Z2
 	ADDQ          $0x40, R10
-	JMP           loop132
+	JMP           loop133
 
-tail133:
+tail134:
 	TESTQ         R9, R9
-	JZ            done134
+	JZ            done135
 	VMOVUPS.Z     (BX)(R10*1), K1, Z14
 	VSUBPS        Z13, Z14, Z14
 	VCMPPS        $0x05, Z0, Z14, K2
@@ -4431,7 +4494,7 @@ tail133:
 	VMOVUPS       Z16, K1, (SI)(R10*1)
 	VADDPS        Z16, Z2, K1, Z2
 
-done134:
+done135:
 	VEXTRACTF64X4 $0x01, Z2, Y13
 	VADDPS        Y13, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X13
@@ -4445,29 +4508,29 @@ done134:
 	VDIVPS        Z2, Z11, Z13
 	XORQ          R10, R10
 
-loop135:
+loop136:
 	CMPQ    R10, CX
-	JGE     tail136
+	JGE     tail137
 	VMOVUPS (SI)(R10*1), Z14
 	VMULPS  Z13, Z14, Z14
 	VMOVUPS Z14, (SI)(R10*1)
 	ADDQ    $0x40, R10
-	JMP     loop135
+	JMP     loop136
 
-tail136:
+tail137:
 	TESTQ     R9, R9
-	JZ        done137
+	JZ        done138
 	VMOVUPS.Z (SI)(R10*1), K1, Z14
 	VMULPS    Z13, Z14, Z14
 	VMOVUPS   Z14, K1, (SI)(R10*1)
 
-done137:
+done138:
 	ADDQ    DX, BX
 	ADDQ    DX, SI
 	ADDQ    $0x04, DI
 	ADDQ    $0x04, R8
 	DECQ    AX
-	JNZ     row128
+	JNZ     row129
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4499,12 +4562,12 @@ TEXT ·avx512AddBiasReLU(SB), NOSPLIT, $8-32
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row138:
+row139:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail140
+	JZ    tail141
 
-loop139:
+loop140:
 	VMOVUPS (BX), Z1
 	VMOVUPS (SI), Z2
 	VADDPS  Z2, Z1, Z1
@@ -4513,11 +4576,11 @@ loop139:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    DX
-	JNZ     loop139
+	JNZ     loop140
 
-tail140:
+tail141:
 	TESTQ     R8, R8
-	JZ        next141
+	JZ        next142
 	VMOVUPS.Z (BX), K1, Z1
 	VMOVUPS.Z (SI), K1, Z2
 	VADDPS    Z2, Z1, Z1
@@ -4526,10 +4589,10 @@ tail140:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next141:
+next142:
 	ADDQ    DI, SI
 	DECQ    AX
-	JNZ     row138
+	JNZ     row139
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4555,12 +4618,12 @@ TEXT ·avx512ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row142:
+row143:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail144
+	JZ    tail145
 
-loop143:
+loop144:
 	VMOVUPS   (DX), Z1
 	VMOVUPS   (BX), Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4570,11 +4633,11 @@ loop143:
 	ADDQ      $0x40, BX
 	ADDQ      $0x40, SI
 	DECQ      CX
-	JNZ       loop143
+	JNZ       loop144
 
-tail144:
+tail145:
 	TESTQ     R8, R8
-	JZ        next145
+	JZ        next146
 	VMOVUPS.Z (DX), K1, Z1
 	VMOVUPS.Z (BX), K1, Z2
 	VCMPPS    $0x06, Z0, Z1, K2
@@ -4584,9 +4647,9 @@ tail144:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next145:
+next146:
 	DECQ    DI
-	JNZ     row142
+	JNZ     row143
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4603,9 +4666,9 @@ TEXT ·avx512ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-columns147:
+columns148:
 	CMPQ   DX, $0x00000040
-	JLT    fewer148
+	JLT    fewer149
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4613,7 +4676,7 @@ columns147:
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop149:
+loop150:
 	VMOVUPS (R8), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS 64(R8), Z4
@@ -4624,7 +4687,7 @@ loop149:
 	VADDPS  Z4, Z3, Z3
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop149
+	JNZ     loop150
 	VMOVUPS (SI), Z4
 	VADDPS  Z4, Z0, Z0
 	VMOVUPS Z0, (SI)
@@ -4640,33 +4703,33 @@ loop149:
 	ADDQ    $0x00000100, BX
 	ADDQ    $0x00000100, SI
 	SUBQ    $0x00000040, DX
-	JMP     columns147
+	JMP     columns148
 
-fewer148:
-columns150:
+fewer149:
+columns151:
 	CMPQ   DX, $0x00000010
-	JLT    fewer151
+	JLT    fewer152
 	VPXORD Z5, Z5, Z5
 	MOVQ   AX, CX
 	MOVQ   BX, R8
 
-loop152:
+loop153:
 	VMOVUPS (R8), Z0
 	VADDPS  Z0, Z5, Z5
 	ADDQ    DI, R8
 	DECQ    CX
-	JNZ     loop152
+	JNZ     loop153
 	VMOVUPS (SI), Z0
 	VADDPS  Z0, Z5, Z5
 	VMOVUPS Z5, (SI)
 	ADDQ    $0x00000040, BX
 	ADDQ    $0x00000040, SI
 	SUBQ    $0x00000010, DX
-	JMP     columns150
+	JMP     columns151
 
-fewer151:
+fewer152:
 	TESTQ  DX, DX
-	JZ     done146
+	JZ     done147
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R8
 	SHLQ   CL, R8
@@ -4675,12 +4738,12 @@ fewer151:
 	VPXORD Z6, Z6, Z6
 	MOVQ   BX, CX
 
-loop153:
+loop154:
 	VMOVUPS.Z (CX), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	ADDQ      DI, CX
 	DECQ      AX
-	JNZ       loop153
+	JNZ       loop154
 	VMOVUPS.Z (SI), K1, Z0
 	VADDPS    Z0, Z6, Z6
 	VMOVUPS   Z6, K1, (SI)
@@ -4688,7 +4751,7 @@ loop153:
 	ADDQ      DX, BX
 	ADDQ      DX, SI
 
-done146:
+done147:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4707,9 +4770,9 @@ TEXT ·avx512ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    DX, R9
 	SHLQ    $0x02, R9
 
-columns155:
+columns156:
 	CMPQ   DX, $0x00000040
-	JLT    fewer156
+	JLT    fewer157
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4722,7 +4785,7 @@ columns155:
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop157:
+loop158:
 	VMOVUPS     (R10), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     (R11), Z9
@@ -4742,7 +4805,7 @@ loop157:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop157
+	JNZ         loop158
 	VMOVUPS     (SI), Z8
 	VADDPS      Z8, Z0, Z0
 	VMOVUPS     Z0, (SI)
@@ -4772,19 +4835,19 @@ loop157:
 	ADDQ        $0x00000100, DI
 	ADDQ        $0x00000100, R8
 	SUBQ        $0x00000040, DX
-	JMP         columns155
+	JMP         columns156
 
-fewer156:
-columns158:
+fewer157:
+columns159:
 	CMPQ   DX, $0x00000010
-	JLT    fewer159
+	JLT    fewer160
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	MOVQ   AX, CX
 	MOVQ   BX, R10
 	MOVQ   DI, R11
 
-loop160:
+loop161:
 	VMOVUPS     (R10), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     (R11), Z1
@@ -4792,7 +4855,7 @@ loop160:
 	ADDQ        R9, R10
 	ADDQ        R9, R11
 	DECQ        CX
-	JNZ         loop160
+	JNZ         loop161
 	VMOVUPS     (SI), Z0
 	VADDPS      Z0, Z10, Z10
 	VMOVUPS     Z10, (SI)
@@ -4804,11 +4867,11 @@ loop160:
 	ADDQ        $0x00000040, DI
 	ADDQ        $0x00000040, R8
 	SUBQ        $0x00000010, DX
-	JMP         columns158
+	JMP         columns159
 
-fewer159:
+fewer160:
 	TESTQ  DX, DX
-	JZ     done154
+	JZ     done155
 	MOVQ   DX, CX
 	MOVQ   $0x00000001, R10
 	SHLQ   CL, R10
@@ -4819,7 +4882,7 @@ fewer159:
 	MOVQ   BX, CX
 	MOVQ   DI, R10
 
-loop161:
+loop162:
 	VMOVUPS.Z   (CX), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS.Z   (R10), K1, Z1
@@ -4827,7 +4890,7 @@ loop161:
 	ADDQ        R9, CX
 	ADDQ        R9, R10
 	DECQ        AX
-	JNZ         loop161
+	JNZ         loop162
 	VMOVUPS.Z   (SI), K1, Z0
 	VADDPS      Z0, Z12, Z12
 	VMOVUPS     Z12, K1, (SI)
@@ -4840,7 +4903,7 @@ loop161:
 	ADDQ        DX, DI
 	ADDQ        DX, R8
 
-done154:
+done155:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4870,12 +4933,12 @@ TEXT ·avx512Affine(SB), NOSPLIT, $8-48
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row162:
+row163:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail164
+	JZ    tail165
 
-loop163:
+loop164:
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (SI), Z2
@@ -4886,11 +4949,11 @@ loop163:
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
 	DECQ        DX
-	JNZ         loop163
+	JNZ         loop164
 
-tail164:
+tail165:
 	TESTQ       R10, R10
-	JZ          next165
+	JZ          next166
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (DI), K1, Z1
 	VMOVUPS.Z   (SI), K1, Z2
@@ -4901,11 +4964,11 @@ tail164:
 	ADDQ        R10, DI
 	ADDQ        R10, R8
 
-next165:
+next166:
 	ADDQ    R9, SI
 	ADDQ    R9, DI
 	DECQ    AX
-	JNZ     row162
+	JNZ     row163
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -4937,12 +5000,12 @@ TEXT ·avx512Affine2(SB), NOSPLIT, $8-64
 	MOVQ    DX, CX
 	SHRQ    $0x04, CX
 
-row166:
+row167:
 	MOVQ  CX, DX
 	TESTQ DX, DX
-	JZ    tail168
+	JZ    tail169
 
-loop167:
+loop168:
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (R9), Z1
 	VMOVUPS     (R8), Z2
@@ -4958,11 +5021,11 @@ loop167:
 	ADDQ        $0x40, R9
 	ADDQ        $0x40, R10
 	DECQ        DX
-	JNZ         loop167
+	JNZ         loop168
 
-tail168:
+tail169:
 	TESTQ       R12, R12
-	JZ          next169
+	JZ          next170
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (R9), K1, Z1
 	VMOVUPS.Z   (R8), K1, Z2
@@ -4978,12 +5041,12 @@ tail168:
 	ADDQ        R12, R9
 	ADDQ        R12, R10
 
-next169:
+next170:
 	ADDQ    R11, DI
 	ADDQ    R11, R8
 	ADDQ    R11, R9
 	DECQ    AX
-	JNZ     row166
+	JNZ     row167
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5008,12 +5071,12 @@ TEXT ·avx512Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row170:
+row171:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail172
+	JZ    tail173
 
-loop171:
+loop172:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -5022,11 +5085,11 @@ loop171:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop171
+	JNZ     loop172
 
-tail172:
+tail173:
 	TESTQ     R8, R8
-	JZ        next173
+	JZ        next174
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VMULPS    Z1, Z0, Z0
@@ -5035,9 +5098,9 @@ tail172:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next173:
+next174:
 	DECQ    DI
-	JNZ     row170
+	JNZ     row171
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5062,12 +5125,12 @@ TEXT ·avx512Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, R8
 	SHRQ    $0x04, AX
 
-row174:
+row175:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail176
+	JZ    tail177
 
-loop175:
+loop176:
 	VMOVUPS (DX), Z0
 	VMOVUPS (BX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -5076,11 +5139,11 @@ loop175:
 	ADDQ    $0x40, BX
 	ADDQ    $0x40, SI
 	DECQ    CX
-	JNZ     loop175
+	JNZ     loop176
 
-tail176:
+tail177:
 	TESTQ     R8, R8
-	JZ        next177
+	JZ        next178
 	VMOVUPS.Z (DX), K1, Z0
 	VMOVUPS.Z (BX), K1, Z1
 	VADDPS    Z1, Z0, Z0
@@ -5089,9 +5152,9 @@ tail176:
 	ADDQ      R8, BX
 	ADDQ      R8, SI
 
-next177:
+next178:
 	DECQ    DI
-	JNZ     row174
+	JNZ     row175
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5109,13 +5172,13 @@ TEXT ·avx512Gather(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row178:
+row179:
 	MOVQ table+32(FP), R10
 	MOVQ BX, R9
 
-columns180:
+columns181:
 	CMPQ    R9, $0x00000040
-	JLT     fewer181
+	JLT     fewer182
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -5127,9 +5190,9 @@ columns180:
 	VMOVUPS 128(R12), Z2
 	VMOVUPS 192(R12), Z3
 	DECQ    CX
-	JZ      done183
+	JZ      done184
 
-loop182:
+loop183:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5143,9 +5206,9 @@ loop182:
 	VMOVUPS 192(R12), Z4
 	VADDPS  Z4, Z3, Z3
 	DECQ    CX
-	JNZ     loop182
+	JNZ     loop183
 
-done183:
+done184:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	VMOVUPS Z2, 128(DI)
@@ -5153,12 +5216,12 @@ done183:
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns180
+	JMP     columns181
 
-fewer181:
-columns184:
+fewer182:
+columns185:
 	CMPQ    R9, $0x00000010
-	JLT     fewer185
+	JLT     fewer186
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	MOVLQSX (R11), R12
@@ -5167,9 +5230,9 @@ columns184:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Z0
 	DECQ    CX
-	JZ      done187
+	JZ      done188
 
-loop186:
+loop187:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5177,18 +5240,18 @@ loop186:
 	VMOVUPS (R12), Z1
 	VADDPS  Z1, Z0, Z0
 	DECQ    CX
-	JNZ     loop186
+	JNZ     loop187
 
-done187:
+done188:
 	VMOVUPS Z0, (DI)
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns184
+	JMP     columns185
 
-fewer185:
+fewer186:
 	TESTQ     R9, R9
-	JZ        done179
+	JZ        done180
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5202,9 +5265,9 @@ fewer185:
 	ADDQ      $0x04, R11
 	VMOVUPS.Z (R12), K1, Z0
 	DECQ      CX
-	JZ        done189
+	JZ        done190
 
-loop188:
+loop189:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5212,18 +5275,18 @@ loop188:
 	VMOVUPS.Z (R12), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	DECQ      CX
-	JNZ       loop188
+	JNZ       loop189
 
-done189:
+done190:
 	VMOVUPS Z0, K1, (DI)
 	SHLQ    $0x02, R9
 	ADDQ    R9, R10
 	ADDQ    R9, DI
 
-done179:
+done180:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row178
+	JNZ     row179
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5241,13 +5304,13 @@ TEXT ·avx512Scatter(SB), NOSPLIT, $8-48
 	MOVQ    BX, R8
 	SHLQ    $0x02, R8
 
-row190:
+row191:
 	MOVQ dTable+40(FP), R10
 	MOVQ BX, R9
 
-columns192:
+columns193:
 	CMPQ    R9, $0x00000040
-	JLT     fewer193
+	JLT     fewer194
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
@@ -5255,7 +5318,7 @@ columns192:
 	VMOVUPS 128(DI), Z2
 	VMOVUPS 192(DI), Z3
 
-loop194:
+loop195:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5273,21 +5336,21 @@ loop194:
 	VADDPS  Z3, Z4, Z4
 	VMOVUPS Z4, 192(R12)
 	DECQ    CX
-	JNZ     loop194
+	JNZ     loop195
 	ADDQ    $0x00000100, R10
 	ADDQ    $0x00000100, DI
 	SUBQ    $0x00000040, R9
-	JMP     columns192
+	JMP     columns193
 
-fewer193:
-columns195:
+fewer194:
+columns196:
 	CMPQ    R9, $0x00000010
-	JLT     fewer196
+	JLT     fewer197
 	MOVQ    DX, CX
 	MOVQ    SI, R11
 	VMOVUPS (DI), Z0
 
-loop197:
+loop198:
 	MOVLQSX (R11), R12
 	IMULQ   R8, R12
 	ADDQ    R10, R12
@@ -5296,15 +5359,15 @@ loop197:
 	VADDPS  Z0, Z1, Z1
 	VMOVUPS Z1, (R12)
 	DECQ    CX
-	JNZ     loop197
+	JNZ     loop198
 	ADDQ    $0x00000040, R10
 	ADDQ    $0x00000040, DI
 	SUBQ    $0x00000010, R9
-	JMP     columns195
+	JMP     columns196
 
-fewer196:
+fewer197:
 	TESTQ     R9, R9
-	JZ        done191
+	JZ        done192
 	MOVQ      R9, CX
 	MOVQ      $0x00000001, R11
 	SHLQ      CL, R11
@@ -5314,7 +5377,7 @@ fewer196:
 	MOVQ      SI, R11
 	VMOVUPS.Z (DI), K1, Z0
 
-loop198:
+loop199:
 	MOVLQSX   (R11), R12
 	IMULQ     R8, R12
 	ADDQ      R10, R12
@@ -5323,15 +5386,15 @@ loop198:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (R12)
 	DECQ      CX
-	JNZ       loop198
+	JNZ       loop199
 	SHLQ      $0x02, R9
 	ADDQ      R9, R10
 	ADDQ      R9, DI
 
-done191:
+done192:
 	LEAQ    (SI)(DX*4), SI
 	DECQ    AX
-	JNZ     row190
+	JNZ     row191
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -5364,12 +5427,12 @@ TEXT ·avx512Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R9
 	SHRQ         $0x04, AX
 
-row199:
+row200:
 	MOVQ  AX, CX
 	TESTQ CX, CX
-	JZ    tail201
+	JZ    tail202
 
-loop200:
+loop201:
 	VMOVUPS     (BX), Z7
 	VMOVUPS     (SI), Z8
 	VMOVUPS     (DI), Z9
@@ -5392,11 +5455,11 @@ loop200:
 	ADDQ        $0x40, SI
 	ADDQ        $0x40, DI
 	DECQ        CX
-	JNZ         loop200
+	JNZ         loop201
 
-tail201:
+tail202:
 	TESTQ       R9, R9
-	JZ          next202
+	JZ          next203
 	VMOVUPS.Z   (BX), K1, Z7
 	VMOVUPS.Z   (SI), K1, Z8
 	VMOVUPS.Z   (DI), K1, Z9
@@ -5419,9 +5482,9 @@ tail201:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next202:
+next203:
 	DECQ    R8
-	JNZ     row199
+	JNZ     row200
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

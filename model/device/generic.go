@@ -14,7 +14,9 @@ func (generic) Name() string { return "generic" }
 const genericPanel = 4
 
 func (generic) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
-	p.pack(genericPanel, k, n, b, rs, cs)
+	if p.resize(genericPanel, k, n) {
+		p.packRest(0, 0, b, rs, cs)
+	}
 }
 
 // resize makes room for k rows of n values in panels of nr columns, and reports whether there are any.
@@ -27,29 +29,28 @@ func (p *Packed) resize(nr, k, n int) bool {
 	return size > 0
 }
 
-// pack lays out b in panels of nr columns.
-func (p *Packed) pack(nr, k, n int, b []float32, rs, cs int) {
-	if !p.resize(nr, k, n) {
-		return
-	}
-	for j := 0; j < n; j += nr {
-		panel := p.buf[j*k : (j+nr)*k]
-		w := min(nr, n-j)
-		if w < nr {
-			clear(panel)
-		}
-		// In a transposed B the columns are contiguous: 8 of them are read side by side, so that a line
-		// of the panel is written while it is in the cache.
-		for l := 0; l < w; l += 8 {
-			wide := min(8, w-l)
-			for i := range k {
-				from := i*rs + (j+l)*cs
-				to := panel[i*nr+l : i*nr+l+wide]
-				for x := range to {
-					to[x] = b[from]
-					from += cs
-				}
+// at is the place of element (i, j) in the panels.
+func (p *Packed) at(i, j int) int {
+	return j/p.nr*p.nr*p.K + i*p.nr + j%p.nr
+}
+
+// packRest lays out b, but for its first k0 rows of the first n0 columns, and fills the last panel with
+// zeros.
+func (p *Packed) packRest(k0, n0 int, b []float32, rs, cs int) {
+	for j0 := 0; j0 < p.N; j0 += p.nr {
+		panel := p.buf[j0*p.K : (j0+p.nr)*p.K]
+		w := min(p.nr, p.N-j0)
+		for i := range p.K {
+			j := 0
+			if i < k0 {
+				j = min(max(n0-j0, 0), w)
 			}
+			row := panel[i*p.nr : (i+1)*p.nr]
+			for from := i*rs + (j0+j)*cs; j < w; j++ {
+				row[j] = b[from]
+				from += cs
+			}
+			clear(row[w:])
 		}
 	}
 }

@@ -25,8 +25,9 @@ type gemmRows func(blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int
 // gemmPanels runs a matrix product by micro-kernels: kernels[r] takes r rows and panels of nr columns.
 func gemmPanels(kernels []gemmRows, nr, m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {
 	most := len(kernels) - 1
-	// A block of rows of A stays in the second-level cache while the panels of B pass through the first.
-	rows := 16 * most
+	// A few blocks of rows share a panel of B while it is in the first-level cache; more of them would
+	// spread the writes of C over more pages than the processor keeps at hand.
+	rows := 4 * most
 	for i0 := 0; i0 < m; i0 += rows {
 		n := min(rows, m-i0)
 		// Spread the rows evenly over blocks: kernels of few rows wait for their own sums. The first

@@ -2,5 +2,6 @@
 
 package device
 
-// accelerated returns the implementations in assembly that this processor runs: none yet.
+// accelerated returns the implementations in assembly that this processor runs: there are none for this
+// architecture.
 func accelerated() []Kernels { return nil }

@@ -1,9 +1,12 @@
 package device
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -212,6 +215,35 @@ func testGemm(t *testing.T, k Kernels) {
 			near(t, "c", c, want, func(i int) float64 { return bound[i] }) // a bound of 0 between the rows: unchanged
 		})
 	}
+}
+
+// TestPack multiplies by the identity, which must give back every element of B, whatever its strides.
+func TestPack(t *testing.T) {
+	each(t, func(t *testing.T, k Kernels) {
+		b := newBench(t, 5)
+		var packed Packed // reused: what an earlier matrix left in the buffer must not show
+		for _, rows := range []int{40, 1, 3, 7, 8, 9, 16, 23} {
+			identity := make([]float32, rows*rows)
+			for i := range rows {
+				identity[i*rows+i] = 1
+			}
+			for _, n := range []int{1, 7, 8, 9, 15, 16, 31, 32, 33, 40, 70} {
+				for _, stride := range [][2]int{{n, 1}, {n + 3, 1}, {1, rows}, {1, rows + 5}, {2, 2 * rows}, {2 * n, 2}, {0, 1}, {1, 0}} {
+					rs, cs := stride[0], stride[1]
+					from := b.input((rows-1)*rs+(n-1)*cs+1, 1)
+					k.Pack(&packed, rows, n, from, rs, cs)
+					c := b.output(rows * n)
+					k.Gemm(rows, identity, rows, 1, &packed, 0, rows, c, n, false)
+					for i, v := range c {
+						if want := from[i/n*rs+i%n*cs]; v != want {
+							t.Fatalf("%d x %d, strides %d and %d: element (%d, %d) is %g, want %g", rows, n, rs, cs, i/n, i%n, v, want)
+						}
+					}
+				}
+			}
+		}
+		b.check()
+	})
 }
 
 // TestRowSplit demands that a row's result does not depend on the rows computed with it.
@@ -632,6 +664,82 @@ func TestAdamDecay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSubnormals demands that the assembly, and nothing but the assembly, takes subnormal numbers for
+// zero.
+func TestSubnormals(t *testing.T) {
+	runtime.LockOSThread() // the setting belongs to a thread
+	defer runtime.UnlockOSThread()
+	each(t, func(t *testing.T, k Kernels) {
+		subnormal, half, out := []float32{1e-40}, []float32{.5}, []float32{1}
+		var packed Packed
+		k.Pack(&packed, 1, 1, half, 1, 1)
+		for _, call := range []func(){
+			func() { k.Mul(subnormal, half, out) },
+			func() { k.Gemm(1, subnormal, 1, 1, &packed, 0, 1, out, 1, false) },
+			func() { k.Affine(1, 1, subnormal, half, []float32{0}, out) },
+		} {
+			out[0] = 1
+			call()
+			if zero := out[0] == 0; zero != (k.Name() != "generic") {
+				t.Errorf("half of 1e-40 is %g", out[0])
+			}
+			if subnormal[0]*half[0] == 0 {
+				t.Fatal("the kernel left the thread with subnormal numbers disabled")
+			}
+		}
+	})
+}
+
+// TestGenericBits demands that the portable path gives the same bits everywhere: that no compiler fuses
+// a product and a sum.
+func TestGenericBits(t *testing.T) {
+	const want = 0x548981208f62d20a
+	k, err := Select("generic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows, n = 9, 23
+	rng := rand.New(rand.NewPCG(7, 7))
+	values := func(n int) []float32 {
+		s := make([]float32, n)
+		for i := range s {
+			s[i] = rng.Float32()*4 - 2
+		}
+		return s
+	}
+	h := fnv.New64a()
+	record := func(outputs ...[]float32) {
+		for _, s := range outputs {
+			if err := binary.Write(h, binary.LittleEndian, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var packed Packed
+	k.Pack(&packed, n, n, values(n*n), n, 1)
+	c := values(rows * n)
+	k.Gemm(rows, values(rows*n), n, 1, &packed, 0, n, c, n, true)
+	z, cell, tanhC, y := values(rows*4*n), values(rows*n), values(rows*n), values(rows*n)
+	k.LSTMForward(rows, n, z, values(4*n), values(rows*n), cell, tanhC, y, n)
+	record(c, z, cell, tanhC, y)
+	k.LSTMBackward(rows, n, z, values(rows*n), n, values(rows*n), values(rows*n), tanhC, cell)
+	record(z, cell)
+	p, logZ := values(rows*n), values(rows)
+	k.Softmax(rows, n, values(rows*n), p, logZ)
+	sum, dot := values(n), values(n)
+	k.ColumnSums(rows, n, y, c, sum, dot)
+	k.Affine(rows, n, y, values(n), values(n), c)
+	k.Affine2(rows, n, y, p, values(n), values(n), values(n), z[:rows*n])
+	record(p, logZ, sum, dot, c, z)
+	w, m, v := values(n), values(n), values(n)
+	k.Mul(v, v, v)
+	k.Adam(w, values(n), m, v, .01, 1.5, .9, .999, 1e-7)
+	record(w, m, v)
+	if got := h.Sum64(); got != want {
+		t.Errorf("hash of the results %#x, want %#x", got, uint64(want))
+	}
 }
 
 // TestNaN puts one NaN into an input and demands that it reaches what is computed from it, and only that.

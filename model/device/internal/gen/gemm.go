@@ -21,75 +21,136 @@ func (g *generator) gemm() {
 		g.gemmRows(r)
 	}
 	g.packRows()
+	g.packColumns()
 	g.peak()
 }
 
 // panelRegisters is the width of a packed panel in registers.
 const panelRegisters = 2
 
-// packRows emits the copy of a matrix into panels. It reads along the rows, which the processor
-// foresees, and writes whole cache lines to all panels in turn.
-func (g *generator) packRows() {
-	g.function("PackRows", "k, n int, b *float32, rs int, to *float32, panel int",
-		"copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills",
-		"the last one with zeros.")
-	k, n, b, rs, to, panel := g.arg("k"), g.arg("n"), g.arg("b"), g.arg("rs"), g.arg("to"), g.arg("panel")
-	g.float4(rs, panel)
-	width := panelRegisters * g.lanes
-	rest := g.GP64()
-	g.MOVQ(n, rest)
-	g.ANDQ(operand.Imm(uint64(width-1)), rest)
-	masks := g.panelMasks(rest)
-	rs3 := g.GP64()
-	g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+// gemmRows emits the micro-kernel of a number of rows.
+func (g *generator) gemmRows(rows int) {
+	g.function(fmt.Sprintf("Gemm%d", rows), "blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int",
+		fmt.Sprintf("multiplies blocks x %d rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,", rows),
+		"over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].")
+	blocks, k, a, rs, cs := g.arg("blocks"), g.arg("k"), g.arg("a"), g.arg("rs"), g.arg("cs")
+	b, c := g.arg("b"), g.arg("c")
+	g.float4(rs, cs)
 
-	from, left, panels := g.GP64(), g.GP64(), g.GP64()
-	for _, rows := range []int{4, 1} {
-		block, loop, tail, next, fewer := g.label("block"), g.label("loop"), g.label("tail"), g.label("next"), g.label("fewer")
-		g.Label(block)
-		g.CMPQ(k, operand.Imm(uint64(rows)))
-		g.JLT(operand.LabelRef(fewer))
-		g.MOVQ(b, from)
-		g.MOVQ(to, panels)
-		g.MOVQ(n, left)
-		copyRows := func(masks [panelRegisters]*mask) {
-			var values []reg.VecVirtual
-			for r := range rows {
-				row := operand.Mem{Base: from}
-				switch r {
-				case 1, 2:
-					row.Index, row.Scale = rs, uint8(r)
-				case 3:
-					row.Index, row.Scale = rs3, 1
-				}
-				for v, m := range masks {
-					values = append(values, g.load(row.Offset(v*g.size()), m))
-				}
-			}
-			for i, v := range values {
-				g.store(v, g.part(panels, i), nil)
-			}
-		}
-		g.Label(loop)
-		g.SUBQ(operand.Imm(uint64(width)), left)
-		g.JLT(operand.LabelRef(tail))
-		copyRows([panelRegisters]*mask{})
-		g.ADDQ(operand.U32(uint32(4*width)), from)
-		g.ADDQ(panel, panels)
-		g.JMP(operand.LabelRef(loop))
-		g.Label(tail)
-		g.TESTQ(rest, rest)
-		g.JZ(operand.LabelRef(next))
-		copyRows(masks)
-		g.Label(next)
-		for range rows {
-			g.ADDQ(rs, b)
-		}
-		g.ADDQ(operand.U32(uint32(4*width*rows)), to)
-		g.SUBQ(operand.Imm(uint64(rows)), k)
-		g.JMP(operand.LabelRef(block))
-		g.Label(fewer)
+	var sums [][panelRegisters]reg.VecVirtual
+	for range rows {
+		sums = append(sums, [panelRegisters]reg.VecVirtual{g.vec(), g.vec()})
 	}
+
+	block := g.label("block")
+	g.Label(block)
+	// A's rows are addressed by a pointer for each three of them.
+	var pointers []reg.GPVirtual
+	rs3 := g.GP64()
+	if rows > 3 {
+		g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
+	}
+	for r := 0; r < rows; r += 3 {
+		p := g.GP64()
+		if r == 0 {
+			g.MOVQ(a, p)
+		} else {
+			g.LEAQ(operand.Mem{Base: pointers[len(pointers)-1], Index: rs3, Scale: 1}, p)
+		}
+		pointers = append(pointers, p)
+	}
+	for _, row := range sums {
+		for _, s := range row {
+			g.clear(s)
+		}
+	}
+	panel, left := g.GP64(), g.GP64()
+	g.MOVQ(b, panel)
+	step := func(offset int) {
+		var right [panelRegisters]reg.VecVirtual
+		for v := range right {
+			right[v] = g.load(operand.Mem{Base: panel, Disp: offset + v*g.size()}, nil)
+		}
+		for r, row := range sums {
+			left := operand.Mem{Base: pointers[r/3]}
+			if r%3 > 0 {
+				left.Index, left.Scale = rs, uint8(r%3)
+			}
+			value := g.vec()
+			g.VBROADCASTSS(left, value)
+			for v, s := range row {
+				g.VFMADD231PS(right[v], value, s)
+			}
+		}
+		for _, p := range pointers {
+			g.ADDQ(cs, p)
+		}
+	}
+	// Unrolling further gains nothing with AVX-512, whose instructions are longer.
+	unroll := uint64(4)
+	if g.wide {
+		unroll = 2
+	}
+	loop, last, rest, store := g.label("loop"), g.label("last"), g.label("rest"), g.label("store")
+	g.MOVQ(k, left)
+	g.SUBQ(operand.Imm(unroll), left)
+	g.JLT(operand.LabelRef(last))
+	g.Label(loop)
+	for i := range unroll {
+		step(int(i) * panelRegisters * g.size())
+	}
+	g.ADDQ(operand.U32(uint32(unroll)*panelRegisters*uint32(g.size())), panel)
+	g.SUBQ(operand.Imm(unroll), left)
+	g.JGE(operand.LabelRef(loop))
+	g.Label(last)
+	g.ADDQ(operand.Imm(unroll), left)
+	g.JZ(operand.LabelRef(store))
+	g.Label(rest)
+	step(0)
+	g.ADDQ(operand.U32(panelRegisters*uint32(g.size())), panel)
+	g.DECQ(left)
+	g.JNZ(operand.LabelRef(rest))
+	g.Label(store)
+
+	next := g.label("next")
+	ldc, acc := g.arg("ldc"), g.GP32()
+	g.float4(ldc)
+	g.Load(g.Param("acc"), acc)
+	write := func(add bool, masks [panelRegisters]*mask) {
+		for _, row := range sums {
+			for v, s := range row {
+				m := operand.Mem{Base: c, Disp: v * g.size()}
+				if add {
+					g.VADDPS(g.load(m, masks[v]), s, s)
+				}
+				g.store(s, m, masks[v])
+			}
+			g.ADDQ(ldc, c)
+		}
+		g.JMP(operand.LabelRef(next))
+	}
+	both := func(masks [panelRegisters]*mask) {
+		plain := g.label("plain")
+		g.TESTL(acc, acc)
+		g.JZ(operand.LabelRef(plain))
+		write(true, masks)
+		g.Label(plain)
+		write(false, masks)
+	}
+	narrow := g.label("narrow")
+	width := g.arg("width")
+	g.CMPQ(width, operand.U32(uint32(panelRegisters*g.lanes)))
+	g.JNE(operand.LabelRef(narrow))
+	both([panelRegisters]*mask{})
+	g.Label(narrow)
+	both(g.panelMasks(width))
+
+	g.Label(next)
+	for range rows {
+		g.ADDQ(rs, a)
+	}
+	g.DECQ(blocks)
+	g.JNZ(operand.LabelRef(block))
 	g.end()
 }
 
@@ -126,129 +187,5 @@ func (g *generator) peak() {
 	}
 	g.DECQ(n)
 	g.JNZ(operand.LabelRef(loop))
-	g.end()
-}
-
-func (g *generator) gemmRows(rows int) {
-	g.function(fmt.Sprintf("Gemm%d", rows), "blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int",
-		fmt.Sprintf("multiplies blocks x %d rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,", rows),
-		"over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].")
-	const registers = panelRegisters
-	blocks, k, a, rs, cs := g.arg("blocks"), g.arg("k"), g.arg("a"), g.arg("rs"), g.arg("cs")
-	b, c := g.arg("b"), g.arg("c")
-	g.float4(rs, cs)
-
-	var sums [][registers]reg.VecVirtual
-	for range rows {
-		sums = append(sums, [registers]reg.VecVirtual{g.vec(), g.vec()})
-	}
-
-	block := g.label("block")
-	g.Label(block)
-	// A's rows are addressed by a pointer for each three of them.
-	var pointers []reg.GPVirtual
-	rs3 := g.GP64()
-	g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
-	for r := 0; r < rows; r += 3 {
-		p := g.GP64()
-		if r == 0 {
-			g.MOVQ(a, p)
-		} else {
-			g.LEAQ(operand.Mem{Base: pointers[len(pointers)-1], Index: rs3, Scale: 1}, p)
-		}
-		pointers = append(pointers, p)
-	}
-	for _, row := range sums {
-		for _, s := range row {
-			g.clear(s)
-		}
-	}
-	panel, left := g.GP64(), g.GP64()
-	g.MOVQ(b, panel)
-	step := func(offset int) {
-		var right [registers]reg.VecVirtual
-		for v := range right {
-			right[v] = g.load(operand.Mem{Base: panel, Disp: offset + v*g.size()}, nil)
-		}
-		for r, row := range sums {
-			left := operand.Mem{Base: pointers[r/3]}
-			if r%3 > 0 {
-				left.Index, left.Scale = rs, uint8(r%3)
-			}
-			value := g.vec()
-			g.VBROADCASTSS(left, value)
-			for v, s := range row {
-				g.VFMADD231PS(right[v], value, s)
-			}
-		}
-		for _, p := range pointers {
-			g.ADDQ(cs, p)
-		}
-	}
-	// Unrolling further gains nothing with AVX-512, whose instructions are longer.
-	unroll := uint64(4)
-	if g.wide {
-		unroll = 2
-	}
-	loop, last, rest, store := g.label("loop"), g.label("last"), g.label("rest"), g.label("store")
-	g.MOVQ(k, left)
-	g.SUBQ(operand.Imm(unroll), left)
-	g.JLT(operand.LabelRef(last))
-	g.Label(loop)
-	for i := range unroll {
-		step(int(i) * registers * g.size())
-	}
-	g.ADDQ(operand.U32(uint32(unroll)*registers*uint32(g.size())), panel)
-	g.SUBQ(operand.Imm(unroll), left)
-	g.JGE(operand.LabelRef(loop))
-	g.Label(last)
-	g.ADDQ(operand.Imm(unroll), left)
-	g.JZ(operand.LabelRef(store))
-	g.Label(rest)
-	step(0)
-	g.ADDQ(operand.U32(registers*uint32(g.size())), panel)
-	g.DECQ(left)
-	g.JNZ(operand.LabelRef(rest))
-	g.Label(store)
-
-	next := g.label("next")
-	ldc, acc := g.arg("ldc"), g.GP32()
-	g.float4(ldc)
-	g.Load(g.Param("acc"), acc)
-	write := func(add bool, masks [registers]*mask) {
-		for _, row := range sums {
-			for v, s := range row {
-				m := operand.Mem{Base: c, Disp: v * g.size()}
-				if add {
-					g.VADDPS(g.load(m, masks[v]), s, s)
-				}
-				g.store(s, m, masks[v])
-			}
-			g.ADDQ(ldc, c)
-		}
-		g.JMP(operand.LabelRef(next))
-	}
-	both := func(masks [registers]*mask) {
-		plain := g.label("plain")
-		g.TESTL(acc, acc)
-		g.JZ(operand.LabelRef(plain))
-		write(true, masks)
-		g.Label(plain)
-		write(false, masks)
-	}
-	narrow := g.label("narrow")
-	width := g.arg("width")
-	g.CMPQ(width, operand.U32(uint32(registers*g.lanes)))
-	g.JNE(operand.LabelRef(narrow))
-	both([registers]*mask{})
-	g.Label(narrow)
-	both(g.panelMasks(width))
-
-	g.Label(next)
-	for range rows {
-		g.ADDQ(rs, a)
-	}
-	g.DECQ(blocks)
-	g.JNZ(operand.LabelRef(block))
 	g.end()
 }

@@ -1,0 +1,179 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"k8ntext/dataset"
+	"k8ntext/metrics"
+	"k8ntext/model"
+)
+
+// TestEvaluateIsATrial: the seed of a record makes the same records anew without a results folder.
+func TestEvaluateIsATrial(t *testing.T) {
+	corpus := writeCorpus(t, toyLines(120, 1))
+	c := sweep(t, corpus)
+	s := Store{Dir: t.TempDir()}
+	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	trials, _, err := Status(t.Context(), c, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, _, err := s.LoadAll(trials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := c.Experiments[1]
+	var want []metrics.Record
+	for _, r := range of(results, x.Name) {
+		want = append(want, r.Records...)
+	}
+	steps := 0
+	got, err := Evaluate(t.Context(), x, results[len(results)-1].Trial.Seed, EvaluateOptions{
+		Kernels: portable(t), Threads: 2, Progress: func(fold, folds int, _ model.Progress) {
+			steps++
+			if folds != 2 || fold < 1 || fold > folds {
+				t.Errorf("progress in fold %d of %d", fold, folds)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got[:len(want)]); diff != "" {
+		t.Errorf("evaluate differs from the trials (-trials +evaluate):\n%s", diff)
+	}
+	if diff := cmp.Diff(metrics.MergeFolds(want), got[len(want):]); diff != "" {
+		t.Errorf("the records over all folds are not the folds merged:\n%s", diff)
+	}
+	if steps == 0 {
+		t.Error("no progress was reported")
+	}
+}
+
+func TestEvaluateErrors(t *testing.T) {
+	labelled := writeCorpus(t, toyLines(80, 1))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		name string
+		ctx  context.Context
+		x    Experiment
+		want string
+	}{
+		{"unknown corpus", t.Context(), Experiment{Corpus: "sequential", Protocol: ProtocolBlocked}, "sequential-1.34"},
+		{"unknown protocol", t.Context(), Experiment{Corpus: labelled, Protocol: "papre"}, `"paper"`},
+		{"unknown method", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolPaper, Methods: []string{"x"}}, "own-label"},
+		{"too many folds", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolBlocked, Folds: 1000, Methods: []string{"own-label"}}, "1000 folds"},
+		{"interrupted", cancelled, Experiment{Corpus: labelled, Protocol: ProtocolPaper}, "canceled"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Evaluate(test.ctx, test.x, 1, EvaluateOptions{Kernels: portable(t)})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v does not say %q", err, test.want)
+			}
+			if test.ctx == cancelled && !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v is not context.Canceled", err)
+			}
+		})
+	}
+}
+
+// trained is a model of all of a log but the gap before its validation part.
+func trained(t *testing.T, corpus string) (*model.Tagger, *dataset.Corpus, *dataset.Split) {
+	t.Helper()
+	c, err := LoadCorpus(t.Context(), corpus, "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	split, err := dataset.SplitAll(c, dataset.AllOptions{Length: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := parse(t, "name = \"x\"\ncorpus = \"x\"\n[[experiment]]\nname = \"x\"\nprotocol = \"paper\"\n[experiment.model]"+toyModel)
+	m, err := config.Experiments[0].modelConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tagger, _, err := model.Train(t.Context(), m, c, split, model.TrainOptions{Seed: 1, Kernels: portable(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tagger, c, split
+}
+
+// TestEvaluateModel scores a model on logs of which it was trained on all, a part and nothing.
+func TestEvaluateModel(t *testing.T) {
+	lines := toyLines(120, 1)
+	tagger, c, split := trained(t, writeCorpus(t, lines))
+	inTraining := make(map[int32]bool)
+	for _, e := range append(split.TrainEvents(), split.ValidationEvents()...) { // those chose the epoch
+		inTraining[e] = true
+	}
+	var seen [][]byte
+	for i, line := range lines {
+		if inTraining[int32(i)] {
+			seen = append(seen, line)
+		}
+	}
+	if len(seen) == 0 || len(seen) == len(lines) || len(c.Events) != len(lines) {
+		t.Fatalf("%d of %d events were trained on", len(seen), len(lines))
+	}
+	vote := model.VoteOptions{Kernels: portable(t)}
+	for _, test := range []struct {
+		name        string
+		lines       [][]byte
+		includeSeen bool
+		n           int // events scored; 0: an error
+		marked      bool
+	}{
+		{"all trained on", seen, false, 0, false},
+		{"all trained on, included", seen, true, len(seen), true},
+		{"a part trained on", lines, false, len(lines) - len(seen), false},
+		{"a part trained on, included", lines, true, len(lines), true},
+		{"another log", toyLines(50, 2), false, len(toyLines(50, 2)), false},
+		{"another log, included", toyLines(50, 2), true, len(toyLines(50, 2)), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			corpus := writeCorpus(t, test.lines)
+			records, err := EvaluateModel(t.Context(), tagger, corpus, test.includeSeen, vote)
+			if test.n == 0 {
+				if err == nil || !strings.Contains(err.Error(), corpus) || !strings.Contains(err.Error(), "--include-seen") {
+					t.Fatalf("error %v, and %d records", err, len(records))
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			methods := make(map[string]int)
+			for _, r := range records {
+				if marked := strings.Contains(r.Note, "SEEN IN TRAINING"); marked != test.marked {
+					t.Fatalf("record %+v: marked %v, want %v", r, marked, test.marked)
+				}
+				if r.Subset == metrics.SubsetAll && r.Metric == metrics.Accuracy {
+					methods[r.Method] = r.N
+				}
+			}
+			if diff := cmp.Diff(map[string]int{MethodNetwork: test.n, "own-label": test.n}, methods); diff != "" {
+				t.Errorf("events scored (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("no labels", func(t *testing.T) {
+		var bare [][]byte
+		for _, line := range lines {
+			before, _, _ := strings.Cut(string(line), `,"context"`)
+			bare = append(bare, []byte(before+"}"))
+		}
+		if _, err := EvaluateModel(t.Context(), tagger, writeCorpus(t, bare), false, vote); err == nil || !strings.Contains(err.Error(), "no labels") {
+			t.Errorf("error %v", err)
+		}
+	})
+}

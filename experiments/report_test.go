@@ -1,0 +1,400 @@
+package experiments
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"k8ntext/metrics"
+	"k8ntext/model"
+	"k8ntext/plots"
+)
+
+const hostileName = "\x1b[31m<script>alert(1)</script>\"onload=x 'q' & =1+1 $(reboot)"
+
+// synthetic are the results of a plan as a good run leaves them. Corpus and labels have hostile names.
+func synthetic(t *testing.T) ([]Trial, []*Result) {
+	t.Helper()
+	c := parse(t, `
+name = "synthetic"
+corpus = "x"
+[[experiment]]
+name = "window-size"
+protocol = "paper"
+repetitions = 2
+[experiment.model]
+preset = "paper"
+[experiment.grid]
+"model.window" = [5, 20, 60]
+[[experiment]]
+name = "protocol-paper"
+protocol = "paper"
+methods = ["network", "own-label"]
+[[experiment]]
+name = "protocol-blocked"
+protocol = "blocked"
+folds = 3
+methods = ["network", "own-label", "tree"]
+`)
+	c.SetCorpus(hostileName)
+	trials, err := c.trials(func(string) (string, error) { return "digest", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []*Result
+	for i, trial := range trials {
+		r := &Result{
+			Trial: trial, Protocol: trial.experiment.Protocol, Config: trial.model,
+			Sizes:      Sizes{TrainEvents: 7000 + i, TestEvents: 1000, SharedEvents: 990, TrainWindows: 6900, Steps: 900, Batch: 32},
+			Cost:       Cost{TrainSeconds: 10 + float64(trial.model.Window) + float64(trial.Repetition), InferSeconds: 1 + float64(trial.model.Window)/100, InferEvents: 1000, PeakMemoryMB: 512},
+			History:    &model.History{Epochs: make([]model.Epoch, trial.model.MaxEpochs)},
+			Training:   map[string]string{"tree": fmt.Sprintf("trained on %d events", 6000+i)},
+			Provenance: Provenance{Commit: "abc", Go: "go1.26", CPU: "a processor", Cores: 2, Kernels: "generic", Threads: 1, Workers: 2},
+		}
+		for m, method := range trial.experiment.Methods {
+			add := func(subset, metric string, value float64, n int) {
+				r.Records = append(r.Records, metrics.Record{
+					Corpus: hostileName, Protocol: r.Protocol, Fold: trial.Fold, Method: method, Subset: subset, Metric: metric,
+					Value: value, Low: value, High: value, N: n, Seed: trial.Seed,
+				})
+			}
+			level := 0.9 - float64(m)/10 + float64(trial.model.Window)/1000 - float64(trial.Fold)/50 + float64(trial.Repetition)/1000
+			if r.Protocol == ProtocolPaper {
+				for _, metric := range []string{metrics.Accuracy, metrics.F1Macro, metrics.F1MacroUnion} {
+					add(metrics.SubsetWindows, metric, level, 40_000)
+				}
+				continue
+			}
+			for _, subset := range []string{metrics.SubsetAll, metrics.SubsetOwnWrong, metrics.SubsetUser, metrics.SubsetNonTrigger, metrics.SubsetByRule} {
+				add(subset, metrics.Accuracy, level, 1000)
+			}
+			add(metrics.SubsetOwnWrong+metrics.Seen, metrics.Accuracy, level, 700)
+			add(metrics.SubsetNonTrigger+metrics.Seen, metrics.Accuracy, level, 600)
+			add(metrics.SubsetNonTrigger+metrics.Unseen, metrics.Accuracy, level, 100)
+			add(metrics.SubsetUser, metrics.F1Macro, level, 1000)
+		}
+		if trial.Experiment == windowExperiment {
+			r.Classes = []Class{
+				{Label: 1, Name: "create " + hostileName, Weight: 20_000, Accuracy: 1},
+				{Label: 2, Name: "=cmd()", Weight: 30, Accuracy: 0.5},
+				{Label: 3, Name: "delete pods", Weight: 1, Accuracy: 0},
+			}
+		}
+		results = append(results, r)
+	}
+	return trials, results
+}
+
+// drawn is the report of some of the synthetic results, and its folder.
+func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string) (*Report, string) {
+	t.Helper()
+	s := Store{Dir: filepath.Join("results", "synthetic")}
+	var missing []Trial
+	for _, trial := range trials {
+		if !slices.ContainsFunc(results, func(r *Result) bool { return r.Trial.ID == trial.ID }) {
+			missing = append(missing, trial)
+		}
+	}
+	rep := &Report{Name: "synthetic", Command: "make reproduce PROFILE=synthetic CORPUS=" + hostileName, Gaps: gaps(trials, results, missing, strangers)}
+	results = slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Error != "" })
+	rep.Facts = []string{aboutTrainings(results)}
+	if err := rep.draw(results, s); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := rep.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	return rep, dir
+}
+
+func readFile(t *testing.T, parts ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(parts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReportPage: the page is well formed, loads nothing and holds hostile names as text alone.
+func TestReportPage(t *testing.T) {
+	trials, results := synthetic(t)
+	_, dir := drawn(t, trials, results)
+	page := readFile(t, dir, "report.html")
+
+	ids := make(map[string]bool)
+	var open []string
+	decoder := xml.NewDecoder(strings.NewReader(page)) // every element must be closed, but for HTML's void ones
+	decoder.Strict, decoder.AutoClose, decoder.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("not well formed: %v", err)
+		}
+		switch e := token.(type) {
+		case xml.StartElement:
+			open = append(open, e.Name.Local)
+			if slices.Contains([]string{"script", "iframe", "img", "link", "object", "embed", "base", "form"}, e.Name.Local) {
+				t.Errorf("the page has an element <%s>", e.Name.Local)
+			}
+			for _, a := range e.Attr {
+				switch name := strings.ToLower(a.Name.Local); {
+				case name == "src", strings.HasPrefix(name, "on"):
+					t.Errorf("<%s> has an attribute %s", e.Name.Local, name)
+				case name == "href" && !strings.HasPrefix(a.Value, "#"):
+					t.Errorf("<%s> refers to %s", e.Name.Local, a.Value)
+				case name == "id":
+					if ids[a.Value] {
+						t.Errorf("id %q stands twice", a.Value)
+					}
+					ids[a.Value] = true
+				}
+			}
+		case xml.EndElement:
+			if len(open) == 0 || open[len(open)-1] != e.Name.Local {
+				t.Fatalf("</%s> closes %v", e.Name.Local, open)
+			}
+			open = open[:len(open)-1]
+		}
+	}
+	for _, m := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if !ids[m[1]] {
+			t.Errorf("the page refers to #%s, which is not in it", m[1])
+		}
+	}
+	for _, bad := range []string{"url(", "@import", "javascript:"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	for _, m := range regexp.MustCompile(`https?://[^"' <]*`).FindAllString(page, -1) {
+		if !strings.HasPrefix(m, "http://www.w3.org/") { // names of XML's kinds of elements
+			t.Errorf("the page names the address %s", m)
+		}
+	}
+	if !strings.Contains(page, "&lt;script&gt;alert(1)&lt;/script&gt;") {
+		t.Error("the corpus' name is not on the page as text")
+	}
+}
+
+// TestReportNumbersCarryN: no score without what it is over and what was trained on.
+func TestReportNumbersCarryN(t *testing.T) {
+	trials, results := synthetic(t)
+	rep, dir := drawn(t, trials, results)
+	var ids []string
+	for _, a := range rep.Artefacts {
+		ids = append(ids, a.ID)
+		columns := a.Table.Columns
+		if !strings.Contains(a.Note, hostileName) || a.Reading == "" || !strings.Contains(a.Redo, `"experiment": "`) {
+			t.Errorf("%s: note %q, reading %q, redo %q", a.ID, a.Note, a.Reading, a.Redo)
+		}
+		for _, row := range a.Table.Rows {
+			if len(row) != len(columns) {
+				t.Errorf("%s: %d cells in %d columns", a.ID, len(row), len(columns))
+			}
+			for i, cell := range row {
+				switch {
+				case strings.HasPrefix(columns[i], "n"), columns[i] == "steps", columns[i] == "train events":
+					if cell == "" || cell == "–" {
+						t.Errorf("%s, row %q: no %s", a.ID, row[0], columns[i])
+					}
+				case columns[0] == "method, training" && i == 0:
+					if !strings.Contains(cell, "\ntrained on ") {
+						t.Errorf("%s: row %q has no training", a.ID, cell)
+					}
+				case columns[0] == "method, training" && !strings.Contains(cell, "\nn "):
+					t.Errorf("%s, row %q: %s has no n: %q", a.ID, row[0], columns[i], cell)
+				}
+			}
+		}
+	}
+	if want := []string{"protocol-paper", "protocol-blocked", "table5", "table6", "figure9"}; !slices.Equal(ids, want) {
+		t.Errorf("artefacts %v, want %v", ids, want)
+	}
+	for _, name := range []string{
+		"records.jsonl", "figures/figure9.svg", "figures/figure9.png", "figures/figure9.pdf",
+		"tables/table5.md", "tables/table6.csv", "tables/protocol-blocked.tex", "tables/figure9-classes.csv",
+	} {
+		if readFile(t, dir, name) == "" {
+			t.Errorf("%s is empty", name)
+		}
+	}
+	if len(rep.Gaps) > 0 {
+		t.Errorf("a complete report says of gaps: %v", rep.Gaps)
+	}
+}
+
+// TestReportSaysWhatIsMissing: missing and failed trials and foreign files are on the page, and rows
+// of fewer trials say so.
+func TestReportSaysWhatIsMissing(t *testing.T) {
+	trials, results := synthetic(t)
+	results = slices.DeleteFunc(results, func(r *Result) bool {
+		return r.Config.Window == 60 && r.Trial.Experiment == windowExperiment && r.Trial.Repetition == 1 ||
+			r.Trial.Experiment == "protocol-blocked" && r.Trial.Fold == 2
+	})
+	results[0].Error = "disk on fire"
+	rep, dir := drawn(t, trials, results, "trials/feedfeedfeedfeed.json")
+	for i, want := range [][]string{
+		{"window-size: 1 of 6 trials without a result yet: window 60, seed"},
+		{"window-size: 1 of 6 trials failed: window 5, seed", "disk on fire"},
+		{"protocol-blocked: 1 of 3 trials without a result yet:", "fold 3 of 3"},
+		{"1 result file of no planned trial", "feedfeedfeedfeed.json"},
+	} {
+		if i >= len(rep.Gaps) {
+			t.Fatalf("gaps %q", rep.Gaps)
+		}
+		for _, part := range want {
+			if !strings.Contains(rep.Gaps[i], part) {
+				t.Errorf("gap %q does not say %q", rep.Gaps[i], part)
+			}
+		}
+		if !strings.Contains(readFile(t, dir, "report.html"), strings.SplitN(rep.Gaps[i], ":", 2)[0]) {
+			t.Errorf("%q is not on the page", rep.Gaps[i])
+		}
+	}
+	table := func(id string) *plots.Table {
+		return rep.Artefacts[slices.IndexFunc(rep.Artefacts, func(a Artefact) bool { return a.ID == id })].Table
+	}
+	for i, want := range [][2]string{{"5", "1"}, {"20", "2"}, {"60", "1"}} {
+		if got := table("table5").Rows[i]; got[0] != want[0] || got[1] != want[1] {
+			t.Errorf("Table 5, row %d is of W %s and n %s, want %v", i, got[0], got[1], want)
+		}
+	}
+	for _, row := range table("protocol-blocked").Rows {
+		if !strings.Contains(row[0], "only 2 of 3 trials") {
+			t.Errorf("row of a fold less says %q", row[0])
+		}
+	}
+}
+
+// TestReportOfParts: any subset of the results makes a report.
+func TestReportOfParts(t *testing.T) {
+	trials, results := synthetic(t)
+	for i, r := range results {
+		rep, _ := drawn(t, trials, []*Result{r})
+		if len(rep.Artefacts) == 0 || len(rep.Gaps) == 0 {
+			t.Errorf("result %d alone: %d artefacts, %d gaps", i, len(rep.Artefacts), len(rep.Gaps))
+		}
+		if r.Trial.Experiment == "protocol-paper" {
+			continue // the only trial of its table
+		}
+		without := slices.Delete(slices.Clone(results), i, i+1)
+		if rep, _ := drawn(t, trials, without); len(rep.Artefacts) != 5 || len(rep.Gaps) != 1 {
+			t.Errorf("all but result %d: %d artefacts, %d gaps", i, len(rep.Artefacts), len(rep.Gaps))
+		}
+	}
+}
+
+// TestReportIsDeterministic: committed results must not change by themselves.
+func TestReportIsDeterministic(t *testing.T) {
+	trials, results := synthetic(t)
+	_, a := drawn(t, trials, results)
+	_, b := drawn(t, trials, results)
+	err := filepath.WalkDir(a, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(a, path)
+		if err != nil {
+			return err
+		}
+		if readFile(t, path) != readFile(t, b, name) {
+			t.Errorf("%s differs between two reports of the same results", name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRecordsFile reads the records back.
+func TestRecordsFile(t *testing.T) {
+	trials, results := synthetic(t)
+	_, dir := drawn(t, trials, results)
+	got, err := metrics.ReadJSONL(strings.NewReader(readFile(t, dir, "records.jsonl")), "records.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(allRecords(results), got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	want := 0
+	for _, r := range results {
+		want += len(r.Records)
+	}
+	if len(got) != want {
+		t.Errorf("%d records, want %d", len(got), want)
+	}
+	if first := got[0]; first.Method != "network (window 5)" || !strings.Contains(first.Note, "experiment window-size, trial "+results[0].Trial.ID) {
+		t.Errorf("the first record is %+v", first)
+	}
+}
+
+// TestReportFromFolder goes the whole way: run, report, page.
+func TestReportFromFolder(t *testing.T) {
+	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	c.Experiments[0].Grid = map[string][]any{"model.window": {int64(5), int64(6)}}
+	s := Store{Dir: filepath.Join(t.TempDir(), "toy")}
+	if _, err := NewReport(t.Context(), c, s, "make"); err == nil || !strings.Contains(err.Error(), "run the experiments first") {
+		t.Errorf("a report of nothing gives %v", err)
+	}
+	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := NewReport(t.Context(), c, s, "make reproduce")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rep.Write(s.Dir); err != nil {
+		t.Fatal(err)
+	}
+	page := readFile(t, s.Dir, "report.html")
+	for _, part := range []string{"events in", "network", "naive-bayes", `id="figure9"`, "make reproduce", `<svg`, "steps of 16 windows"} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page does not say %q", part)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(s.Dir, "*", ".tmp-*")); err != nil || len(left) > 0 {
+		t.Errorf("temporary files left: %v, %v", left, err)
+	}
+}
+
+// TestTable5NeedsItsGrid: a grid over more than the window cannot stand in Tables 5 and 6.
+func TestTable5NeedsItsGrid(t *testing.T) {
+	_, results := synthetic(t)
+	results[0].Trial.Setting = setting{"model.window": 5, "model.dropout": 0.1}
+	if _, err := windowArtefacts(results, plots.Paper{}); err == nil || !strings.Contains(err.Error(), windowExperiment) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	for _, test := range []struct {
+		texts []string
+		want  string
+	}{
+		{nil, ""},
+		{[]string{"10000 events", "10000 events"}, "10,000 events"},
+		{[]string{"5 of 7 events", "4 of 9 events"}, "4 to 5 of 7 to 9 events"},
+		{[]string{"5 events", "nothing"}, "5 events; nothing"},
+		{[]string{"99999999999999999999 events"}, "99999999999999999999 events"},
+	} {
+		if got := merge(test.texts); got != test.want {
+			t.Errorf("merge(%q) = %q, want %q", test.texts, got, test.want)
+		}
+	}
+}
