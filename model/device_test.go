@@ -27,6 +27,30 @@ func devices(t testing.TB) []*opencl.Device {
 	return list
 }
 
+// testEngine is something that a network can run on here.
+type testEngine struct {
+	name    string
+	options NetworkOptions
+}
+
+// engines are all kernels of the processor, OpenBLAS and every OpenCL device that this machine has.
+func engines(t testing.TB) []testEngine {
+	t.Helper()
+	var all []testEngine
+	for _, name := range device.Available() {
+		all = append(all, testEngine{name, NetworkOptions{Kernels: kernels(t, name), Threads: 2}})
+	}
+	if k, err := device.OpenBLAS(); err == nil {
+		all = append(all, testEngine{"openblas", NetworkOptions{Kernels: k, Threads: 2}})
+	} else {
+		t.Logf("no OpenBLAS here: %v", err)
+	}
+	for _, d := range devices(t) {
+		all = append(all, testEngine{d.Name, NetworkOptions{Device: d}})
+	}
+	return all
+}
+
 func eachDevice(t *testing.T, f func(t *testing.T, d *opencl.Device)) {
 	for _, d := range devices(t) {
 		t.Run(d.Name, func(t *testing.T) { f(t, d) })

@@ -171,16 +171,9 @@ func TestNetworkGolden(t *testing.T) {
 	if len(golden.Cases) != 3 {
 		t.Fatalf("%d cases, want 3", len(golden.Cases))
 	}
-	for _, name := range device.Available() {
+	for _, e := range engines(t) {
 		for _, g := range golden.Cases {
-			t.Run(name+"/"+g.Name, func(t *testing.T) {
-				checkGolden(t, g, NetworkOptions{Kernels: kernels(t, name), Threads: 2}, tolerance)
-			})
-		}
-	}
-	for _, d := range devices(t) {
-		for _, g := range golden.Cases {
-			t.Run(d.Name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, NetworkOptions{Device: d}, tolerance) })
+			t.Run(e.name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, e.options, tolerance) })
 		}
 	}
 }

@@ -1,9 +1,9 @@
 package device
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"k8ntext/model/device/internal/dl"
 )
@@ -25,16 +25,16 @@ func openBLASOf(names []string) (Kernels, error) {
 	if err != nil {
 		return nil, err
 	}
-	var tried []error
+	var tried []string
 	for _, name := range names {
 		k := &openBLAS{Kernels: best.(checked).raw}
 		if err := k.load(name); err != nil {
-			tried = append(tried, err)
+			tried = append(tried, err.Error())
 			continue
 		}
 		return checked{k}, nil
 	}
-	return nil, fmt.Errorf("device: find OpenBLAS (on Debian: libopenblas0-pthread): %w", errors.Join(tried...))
+	return nil, fmt.Errorf("device: find OpenBLAS (on Debian: libopenblas0-pthread): %s", strings.Join(tried, "; "))
 }
 
 // openBLAS is the C interface of OpenBLAS with 32-bit integers (cblas.h).

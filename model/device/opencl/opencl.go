@@ -53,7 +53,7 @@ func Devices() ([]*Device, error) { return devices(libraries()) }
 
 // devices asks the named libraries in order until one has a device.
 func devices(names []string) ([]*Device, error) {
-	var tried []error
+	var tried []string
 	for _, name := range names {
 		lib, err := load(name)
 		if err == nil {
@@ -62,9 +62,9 @@ func devices(names []string) ([]*Device, error) {
 				return found, nil
 			}
 		}
-		tried = append(tried, err)
+		tried = append(tried, err.Error())
 	}
-	return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(tried...))
+	return nil, fmt.Errorf("%w: %s", ErrUnavailable, strings.Join(tried, "; "))
 }
 
 // ErrUnavailable is the kind of error that another machine, or this one later, may not give: there is
