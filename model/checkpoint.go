@@ -26,6 +26,9 @@ func (l *Loop) save() error {
 	if path == "" {
 		return nil
 	}
+	if err := l.network.Sync(); err != nil {
+		return fmt.Errorf("save checkpoint %s: %w", path, err)
+	}
 	o := l.network.OptimizerState()
 	text, err := json.Marshal(checkpointState{l.identity, l.state, o.Step}, json.Deterministic(true))
 	if err != nil {

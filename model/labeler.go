@@ -97,7 +97,7 @@ func (t *Tagger) Labeler(o VoteOptions) (*Labeler, error) {
 	}
 	shape := t.Network()
 	return newLabeler(t, o, func() (inferrer, error) {
-		return NewNetwork(shape, t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Frozen: true})
+		return NewNetwork(shape, t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Frozen: true})
 	})
 }
 

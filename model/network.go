@@ -11,6 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 	"k8ntext/model/rnn"
 )
 
@@ -234,6 +235,12 @@ type Batch struct {
 // one thread.
 type NetworkOptions struct {
 	Kernels device.Kernels // nil: the best that the processor has
+	// Device, where not nil, runs the network instead of the processor. A network for training keeps
+	// its weights there: see Sync. Results differ from the processor's in the last bits.
+	Device *opencl.Device
+	// FallBack lets the processor take over where the device fails: in NewNetwork, and for inference at
+	// any time. A training step that fails is an error in any case, since the weights are lost.
+	FallBack bool
 	// Threads that one step may use. Two are nearly twice as fast as one, more add little; the
 	// results are the same bits. Several single-threaded networks side by side are faster still.
 	Threads  int
@@ -258,6 +265,10 @@ type Network struct {
 	options NetworkOptions
 	workers *rnn.Workers
 	closed  bool
+
+	accelerator *rnn.Accelerator // nil without a device
+	stale       bool             // the device has older weights than the host
+	behind      bool             // the host has older weights than the device
 
 	// Inputs of both graphs.
 	numbers []float32 // InputIDs
@@ -313,36 +324,83 @@ func NewNetwork(c NetworkConfig, w Weights, batch int, o NetworkOptions) (*Netwo
 	} else {
 		n.numbers = make([]float32, rows*c.Fields)
 	}
-	if o.Threads > 1 {
-		n.workers = rnn.NewWorkers(o.Threads)
-	}
-	if o.Training {
-		g, err := n.build(true)
-		if err != nil {
+	if err := n.open(o.Device); err != nil {
+		if o.Device == nil || !o.FallBack {
 			n.Close()
 			return nil, err
 		}
-		n.training = g
-		n.adam = rnn.NewAdam(o.Adam, o.Kernels, n.workers)
-		for _, w := range g.weights {
-			if w != nil {
-				n.model = append(n.model, w)
-			}
+		n.leaveDevice()
+		if err := n.open(nil); err != nil {
+			n.Close()
+			return nil, err
 		}
 	}
 	return n, nil
 }
 
-// Close ends the network's goroutines. The network cannot be used afterwards, its weights can.
+// open starts what the network runs on, and builds the graph for training.
+func (n *Network) open(d *opencl.Device) error {
+	o := n.options
+	if d != nil {
+		a, err := rnn.NewAccelerator(d)
+		if err != nil {
+			return fmt.Errorf("network: %w", err)
+		}
+		n.accelerator, n.stale = a, true
+	} else if o.Threads > 1 {
+		n.workers = rnn.NewWorkers(o.Threads)
+	}
+	if !o.Training {
+		return nil
+	}
+	g, err := n.build(true)
+	if err != nil {
+		return err
+	}
+	n.training = g
+	n.adam = rnn.NewAdam(o.Adam, o.Kernels, n.workers)
+	if d != nil {
+		n.adam = rnn.NewAcceleratedAdam(o.Adam, n.accelerator)
+	}
+	for _, w := range g.weights {
+		if w != nil {
+			n.model = append(n.model, w)
+		}
+	}
+	return nil
+}
+
+// leaveDevice frees the device, after which the network runs on the processor.
+func (n *Network) leaveDevice() {
+	if n.accelerator != nil {
+		n.accelerator.Close() // it has failed: nothing to say that the caller does not know
+	}
+	n.accelerator, n.inference, n.stale, n.behind = nil, nil, false, false
+}
+
+// Engine names what the network runs on: the kernels, or "opencl: " and the device.
+func (n *Network) Engine() string {
+	t := device.Target{Kernels: n.options.Kernels}
+	if n.accelerator != nil {
+		t.OpenCL = n.accelerator.Device()
+	}
+	return t.Name()
+}
+
+// Close ends the network's goroutines and frees its device, after a Sync. The network cannot be used
+// afterwards, its weights can.
 func (n *Network) Close() error {
 	if n.closed {
 		return nil
 	}
 	n.closed = true
+	if n.accelerator != nil {
+		defer n.accelerator.Close()
+	}
 	if n.workers != nil {
 		n.workers.Close()
 	}
-	var err error
+	err := n.Sync()
 	for _, g := range []*graph{n.training, n.inference} {
 		if g != nil {
 			err = errors.Join(err, g.machine.Close())
@@ -362,6 +420,7 @@ func (n *Network) TrainStep(b *Batch) (loss float64, err error) {
 		return 0, fmt.Errorf("network: train: %w", err)
 	}
 	n.training.layers.Step = n.adam.Steps()
+	n.behind = n.accelerator != nil
 	if err := n.run(n.training); err != nil {
 		return 0, fmt.Errorf("network: train: %w", err)
 	}
@@ -400,6 +459,15 @@ func (n *Network) infer(b *Batch, scored bool) ([]float32, error) {
 	if err := n.load(b, scored); err != nil {
 		return nil, err
 	}
+	logP, err := n.runInference()
+	if err != nil && n.accelerator != nil && n.options.FallBack && !n.options.Training {
+		n.leaveDevice()
+		logP, err = n.runInference()
+	}
+	return logP, err
+}
+
+func (n *Network) runInference() ([]float32, error) {
 	if n.inference == nil {
 		g, err := n.build(false)
 		if err != nil {
@@ -410,15 +478,71 @@ func (n *Network) infer(b *Batch, scored bool) ([]float32, error) {
 	if err := n.run(n.inference); err != nil {
 		return nil, err
 	}
-	return n.inference.output.Value().(*tensor.Dense).Float32s(), nil
+	logP := n.inference.output.Value().(*tensor.Dense).Float32s()
+	if n.accelerator != nil {
+		n.accelerator.Pull(logP)
+		return logP, n.accelerator.Err()
+	}
+	return logP, nil
 }
 
 func (n *Network) run(g *graph) error {
+	if n.accelerator != nil {
+		return n.runAccelerated(g)
+	}
 	if !n.options.Frozen {
 		g.layers.WeightsChanged()
 	}
 	defer g.machine.Reset()
 	return g.machine.RunAll()
+}
+
+func (n *Network) runAccelerated(g *graph) error {
+	a := n.accelerator
+	if n.ids != nil {
+		a.PushInts(n.ids)
+	} else {
+		a.Push(n.numbers)
+	}
+	a.Push(n.present)
+	if g == n.training {
+		a.Push(n.weight)
+		a.PushInts(n.targets)
+	}
+	if n.stale {
+		for _, w := range n.weights {
+			a.Push(w.Data)
+		}
+		// Only a training network is alone with its weights.
+		n.stale = !n.options.Training && !n.options.Frozen
+	}
+	defer g.machine.Reset()
+	err := g.machine.RunAll()
+	if a.Err() != nil {
+		return a.Err() // Gorgonia's errors hide what they wrap
+	}
+	return err
+}
+
+// Sync copies the weights and the optimizer's state back from the device, where a training network
+// keeps them: after TrainStep the weights that NewNetwork was given are out of date until Sync or
+// Close. Changes of theirs reach the device only before the first step and through SetOptimizerState.
+// Without a device Sync does nothing.
+func (n *Network) Sync() error {
+	if !n.behind {
+		return nil
+	}
+	for _, w := range n.weights {
+		n.accelerator.Pull(w.Data)
+	}
+	first, second := n.adam.Moments()
+	n.accelerator.Pull(first...)
+	n.accelerator.Pull(second...)
+	if err := n.accelerator.Err(); err != nil {
+		return fmt.Errorf("network: fetch weights: %w", err)
+	}
+	n.behind = false
+	return nil
 }
 
 // SetLearningRate sets Adam's learning rate from the next step on.
@@ -444,11 +568,13 @@ type OptimizerState struct {
 	First, Second Weights
 }
 
-// OptimizerState returns a copy of the optimizer's state.
+// OptimizerState returns a copy of the optimizer's state. Where a device was lost it is that of the last
+// Sync, whose error tells.
 func (n *Network) OptimizerState() OptimizerState {
 	if n.adam == nil {
 		return OptimizerState{}
 	}
+	_ = n.Sync() // the device's first error stays: the next call returns it
 	s := OptimizerState{Step: n.adam.Steps(), LearningRate: n.adam.LearningRate()}
 	first, second := n.adam.Moments()
 	if first == nil {
@@ -466,11 +592,13 @@ func (n *Network) OptimizerState() OptimizerState {
 	return s
 }
 
-// SetOptimizerState continues from a state that OptimizerState returned. It is copied.
+// SetOptimizerState continues from a state that OptimizerState returned. It is copied. The weights on
+// a device are taken anew from the host.
 func (n *Network) SetOptimizerState(s OptimizerState) error {
 	if n.adam == nil {
 		return errors.New("network: set optimizer state: the network was built for inference")
 	}
+	n.stale, n.behind = n.accelerator != nil, false
 	var trainable []tensorSpec
 	for _, spec := range n.specs {
 		if spec.trainable {
@@ -597,7 +725,7 @@ func (n *Network) loadTargets(row int, targets []int32) error {
 func (n *Network) build(training bool) (*graph, error) {
 	c := n.config
 	g := rnn.NewGraph(rnn.Options{
-		Window: c.Window, Batch: n.batch, Kernels: n.options.Kernels, Workers: n.workers, Training: training,
+		Window: c.Window, Batch: n.batch, Kernels: n.options.Kernels, Workers: n.workers, Accelerator: n.accelerator, Training: training,
 	})
 	rows := g.Rows()
 	out := &graph{layers: g}
@@ -660,7 +788,7 @@ func (n *Network) build(training bool) (*graph, error) {
 		}
 		out.output = x
 		out.machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.EvalMode())
-		return out, nil
+		return out, n.allocated()
 	}
 
 	targets := g.Ints("targets", n.targets, rows, c.Components)
@@ -680,5 +808,13 @@ func (n *Network) build(training bool) (*graph, error) {
 	}
 	out.output = x
 	out.machine = gorgonia.NewTapeMachine(g.Expr)
-	return out, nil
+	return out, n.allocated()
+}
+
+// allocated reports whether the device had room for the layers' buffers.
+func (n *Network) allocated() error {
+	if n.accelerator == nil || n.accelerator.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("network: build for %s: %w", n.accelerator.Device(), n.accelerator.Err())
 }

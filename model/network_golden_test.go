@@ -171,17 +171,18 @@ func TestNetworkGolden(t *testing.T) {
 	if len(golden.Cases) != 3 {
 		t.Fatalf("%d cases, want 3", len(golden.Cases))
 	}
-	for _, name := range device.Available() {
+	for _, e := range engines(t) {
 		for _, g := range golden.Cases {
-			t.Run(name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, kernels(t, name), tolerance) })
+			t.Run(e.name+"/"+g.Name, func(t *testing.T) { checkGolden(t, g, e.options, tolerance) })
 		}
 	}
 }
 
-func checkGolden(t *testing.T, g goldenCase, k device.Kernels, tolerance float64) {
+func checkGolden(t *testing.T, g goldenCase, o NetworkOptions, tolerance float64) {
 	c := g.config()
 	w := goldenWeights(c)
-	n, err := NewNetwork(c, w, g.Batch, NetworkOptions{Kernels: k, Training: true, Threads: 2})
+	o.Training = true
+	n, err := NewNetwork(c, w, g.Batch, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,8 +220,15 @@ func checkGolden(t *testing.T, g goldenCase, k device.Kernels, tolerance float64
 			if err != nil {
 				t.Fatal(err)
 			}
-			same("gradient of "+want.Name, want.difference(grad.(*tensor.Dense).Float32s()))
+			data := grad.(*tensor.Dense).Float32s()
+			if n.accelerator != nil {
+				n.accelerator.Pull(data)
+			}
+			same("gradient of "+want.Name, want.difference(data))
 		}
+	}
+	if err := n.Sync(); err != nil {
+		t.Fatal(err)
 	}
 	if len(w) != len(g.Weights) {
 		t.Fatalf("%d tensors, want %d", len(w), len(g.Weights))

@@ -14,7 +14,6 @@ import (
 	"gorgonia.org/tensor"
 
 	"k8ntext/model/device"
-	"k8ntext/model/rnn"
 )
 
 // paperConfig is the paper's network (REFERENCE 6.1 and 6.2).
@@ -508,10 +507,15 @@ func second(_ *Network, err error) error { return err }
 // BenchmarkTrainStep is one step of the paper's network at its batch size.
 func BenchmarkTrainStep(b *testing.B) {
 	c := paperConfig()
-	for _, name := range device.Available() {
+	for _, e := range engines(b) {
 		for _, threads := range []int{1, 2} {
-			b.Run(fmt.Sprintf("%s/threads=%d", name, threads), func(b *testing.B) {
-				n := newNetwork(b, c, NewWeights(c, 1), 32, NetworkOptions{Kernels: kernels(b, name), Training: true, Threads: threads, Adam: rnn.AdamOptions{LearningRate: 1e-4}})
+			if e.options.Device != nil && threads > 1 {
+				continue
+			}
+			b.Run(fmt.Sprintf("%s/threads=%d", e.name, threads), func(b *testing.B) {
+				o := e.options
+				o.Training, o.Threads, o.Adam.LearningRate = true, threads, 1e-4
+				n := newNetwork(b, c, NewWeights(c, 1), 32, o)
 				batch := randomBatch(c, 32, 1)
 				batch.Present, batch.Weight = nil, nil
 				for i := range batch.IDs {
@@ -539,10 +543,12 @@ func BenchmarkTrainStep(b *testing.B) {
 func BenchmarkInfer(b *testing.B) {
 	c := paperConfig()
 	w := NewWeights(c, 1)
-	for _, name := range device.Available() {
+	for _, e := range engines(b) {
 		for _, batch := range []int{1, 32} {
-			b.Run(fmt.Sprintf("%s/batch=%d", name, batch), func(b *testing.B) {
-				n := newNetwork(b, c, w, batch, NetworkOptions{Kernels: kernels(b, name), Frozen: true})
+			b.Run(fmt.Sprintf("%s/batch=%d", e.name, batch), func(b *testing.B) {
+				o := e.options
+				o.Frozen = true
+				n := newNetwork(b, c, w, batch, o)
 				ids := &Batch{IDs: make([]int32, c.Window*batch*c.Fields)}
 				infer := func() {
 					if _, err := n.Infer(ids); err != nil {

@@ -73,7 +73,9 @@ func (t *Tagger) LabelWindows(ctx context.Context, c *dataset.Corpus, split *dat
 	if split.Length != t.Config.Window {
 		return nil, fmt.Errorf("label windows: the split has windows of %d events, the model of %d: cut the corpus for this model", split.Length, t.Config.Window)
 	}
-	network, err := NewNetwork(t.Network(), t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Threads: o.Threads, Frozen: true})
+	network, err := NewNetwork(t.Network(), t.Weights, o.Batch, NetworkOptions{
+		Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Threads: o.Threads, Frozen: true,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("label windows: %w", err)
 	}

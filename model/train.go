@@ -20,15 +20,20 @@ import (
 	"k8ntext/dataset/feature"
 	"k8ntext/dataset/label"
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 )
 
-// TrainOptions says how a training is carried out. Apart from Seed and Kernels, nothing here changes
+// TrainOptions says how a training is carried out. Apart from Seed, Kernels and Device, nothing here changes
 // a bit of the result.
 type TrainOptions struct {
 	// Seed decides the first weights, the order of the windows, what is hidden and dropped.
 	Seed uint64
 	// Kernels does the arithmetic; nil is the best that this machine has.
 	Kernels device.Kernels
+	// Device, where not nil, trains the network instead of the processor.
+	Device *opencl.Device
+	// FallBack lets the processor take over where the device fails: it does the epoch at hand again.
+	FallBack bool
 	// Threads is how many threads a step may use; 0 is 1.
 	Threads int
 	// Checkpoint is the path of a file that holds the state after every epoch and after an interrupt.
@@ -155,19 +160,21 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 		Config: c, Encoder: encoder, Space: corpus.Space,
 		Provenance: Provenance{
 			Corpus: corpus.Name, CorpusDigest: corpus.Digest, Protocol: split.Protocol, Fold: split.Fold,
-			Seed: o.Seed, Kernels: o.Kernels.Name(), Commit: o.Commit,
+			Seed: o.Seed, Kernels: o.engine(), Commit: o.Commit,
 			Labels: seenLabels(corpus, split), TrainingEvents: trainingEvents(corpus, split),
 		},
 	}
 	shape := t.Network()
 	t.Weights = NewWeights(shape, o.Seed)
-	network, err := NewNetwork(shape, t.Weights, c.Batch, NetworkOptions{
-		Kernels: o.Kernels, Threads: o.Threads, Training: true, Seed: stream(o.Seed, streamDropout, 0).Uint64(),
-	})
+	on := NetworkOptions{
+		Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Threads: o.Threads, Training: true,
+		Seed: stream(o.Seed, streamDropout, 0).Uint64(),
+	}
+	network, err := NewNetwork(shape, t.Weights, c.Batch, on)
 	if err != nil {
 		return fail(err)
 	}
-	defer network.Close()
+	defer func() { network.Close() }()
 
 	l := newLayout(shape, encoder.Sizes(), c.Batch)
 	data := newSamples(l, split, encoder.Matrix(corpus.Events), corpus.Labels, corpus.Space)
@@ -178,6 +185,22 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 
 	loop := newLoop(c, o, data, network, t.Weights, shape.tensors())
 	loop.identity = trainingIdentity(c, corpus, split, o)
+	if o.Device != nil && o.FallBack && network.Engine() != o.engine() {
+		loop.log.Warn("the device cannot be used, training on the processor", "device", o.Device, "kernels", network.Engine())
+		t.Provenance.Kernels = network.Engine()
+	} else if o.Device != nil && o.FallBack {
+		loop.spare = func() (learner, error) {
+			network.Close()
+			on.Device = nil
+			next, err := NewNetwork(shape, t.Weights, c.Batch, on)
+			if err != nil {
+				return nil, err
+			}
+			network = next
+			t.Provenance.Kernels += ", then " + network.Engine()
+			return network, nil
+		}
+	}
 	err = loop.run(ctx)
 	history := &loop.state.History
 	if err != nil {
@@ -191,6 +214,11 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	t.Provenance.BestEpoch = history.Best
 	t.Provenance.Loss = loop.state.BestLoss
 	return t, history, err
+}
+
+// engine names what the training is to run on.
+func (o TrainOptions) engine() string {
+	return device.Target{Kernels: o.Kernels, OpenCL: o.Device}.Name()
 }
 
 func pick[T any](s []T, indices []int32) []T {
@@ -225,7 +253,7 @@ func trainingIdentity(c Config, corpus *dataset.Corpus, split *dataset.Split, o 
 	if err != nil {
 		panic(err) // a struct of numbers and strings
 	}
-	fmt.Fprintf(h, "%s %s %d %s %s\n", config, corpus.Digest, o.Seed, o.Kernels.Name(), corpus.Space.CRDGroups())
+	fmt.Fprintf(h, "%s %s %d %s %s\n", config, corpus.Digest, o.Seed, o.engine(), corpus.Space.CRDGroups())
 	for _, seq := range split.Sequences {
 		binary.Write(h, binary.LittleEndian, int64(len(seq)))
 		binary.Write(h, binary.LittleEndian, seq)
@@ -253,6 +281,9 @@ type Loop struct {
 
 	state loopState
 	steps int // of the current epoch
+
+	spare    func() (learner, error) // the network that replaces one whose device failed; or nil
+	snapshot *snapshot               // of the last epoch's end, while there is a spare
 
 	started   time.Time // this run
 	epochFrom time.Time // this run's part of the current epoch
@@ -286,6 +317,7 @@ type learner interface {
 	SetLearningRate(rate float64)
 	OptimizerState() OptimizerState
 	SetOptimizerState(s OptimizerState) error
+	Sync() error // brings the weights up to date
 }
 
 func newLoop(c Config, o TrainOptions, data *samples, network learner, weights Weights, specs []tensorSpec) *Loop {
@@ -347,12 +379,54 @@ func (l *Loop) run(ctx context.Context) error {
 		return err
 	}
 	batch := l.data.newBatch()
+	l.remember()
 	for l.state.History.Stopped == "" {
-		if err := l.epoch(ctx, batch); err != nil {
+		err := l.epoch(ctx, batch)
+		var failed *opencl.Error
+		if errors.As(err, &failed) && l.spare != nil {
+			if err := l.fallBack(err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
 			return l.interrupted(ctx, err)
 		}
+		l.remember()
 	}
 	return l.call(func(h Hook) func(*Loop) error { return h.End })
+}
+
+// snapshot is what a training needs to begin an epoch.
+type snapshot struct {
+	state     loopState
+	weights   Weights
+	optimizer OptimizerState
+	best      Weights
+}
+
+// remember takes a snapshot, if there is a network that could go on from it.
+func (l *Loop) remember() {
+	if l.spare == nil {
+		return
+	}
+	s := &snapshot{state: l.state, optimizer: l.network.OptimizerState(), weights: l.weights.Clone(), best: l.best}
+	s.state.History.Epochs = slices.Clone(l.state.History.Epochs)
+	l.snapshot = s
+}
+
+// fallBack goes back to the snapshot, with the spare network instead of the one that failed.
+func (l *Loop) fallBack(failure error) error {
+	l.log.Warn("the device failed, going on from the last epoch on the processor", "epoch", l.snapshot.state.Epoch, "error", failure)
+	next, err := l.spare()
+	if err != nil {
+		return fmt.Errorf("%w; go on on the processor: %w", failure, err)
+	}
+	s := l.snapshot
+	l.network, l.spare, l.snapshot = next, nil, nil
+	l.state, l.best = s.state, s.best
+	l.network.SetLearningRate(s.state.LearningRate)
+	return errors.Join(l.weights.CopyFrom(s.weights), l.network.SetOptimizerState(s.optimizer))
 }
 
 // call runs one of the functions of every hook, in order.
@@ -430,6 +504,9 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 	}
 	validation, err := l.validate(ctx, batch)
 	if err != nil {
+		return err
+	}
+	if err := l.network.Sync(); err != nil {
 		return err
 	}
 	l.countTime()

@@ -6,6 +6,7 @@ import (
 
 	"k8ntext/dataset/label"
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 )
 
 // The rules by which the windows that cover an event agree on its label.
@@ -36,6 +37,10 @@ type VoteOptions struct {
 	Threads int
 	// Kernels does the arithmetic; nil is the best that this machine has.
 	Kernels device.Kernels
+	// Device, where not nil, runs the network instead of the processor. With FallBack the processor
+	// takes over where the device fails.
+	Device   *opencl.Device
+	FallBack bool
 }
 
 func (o VoteOptions) withDefaults(window int) (VoteOptions, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -9,11 +10,13 @@ import (
 
 	"k8ntext/experiments"
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 )
 
 // engine says where the network is computed: flags that several commands share.
 type engine struct {
 	kernels string
+	device  string // only where deviceFlag was called
 	threads int
 }
 
@@ -21,6 +24,24 @@ func (e *engine) flags(f *pflag.FlagSet) {
 	f.StringVar(&e.kernels, "kernels", os.Getenv("K8NTEXT_KERNELS"),
 		"arithmetic: "+strings.Join(device.Available(), ", ")+"; empty: the fastest (default from K8NTEXT_KERNELS)")
 	f.IntVar(&e.threads, "threads", 0, "threads; 0: one for each core. Results do not depend on it")
+}
+
+// deviceFlag is for commands that can compute on a device.
+func (e *engine) deviceFlag(f *pflag.FlagSet) {
+	f.StringVar(&e.device, "device", "cpu", "where to compute: cpu, openblas, opencl, opencl:N (see device list), or auto: the first GPU, else cpu")
+}
+
+// target gives the device and the number of threads.
+func (e *engine) target() (device.Target, int, error) {
+	_, threads, err := e.selected()
+	if err != nil {
+		return device.Target{}, 0, err
+	}
+	t, err := device.Open(e.device, e.kernels)
+	if err != nil && !errors.Is(err, opencl.ErrUnavailable) && e.device != "openblas" {
+		err = usageError{err}
+	}
+	return t, threads, err
 }
 
 // selected gives the kernels and the number of threads.

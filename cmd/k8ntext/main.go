@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"k8ntext/model/device/opencl"
 )
 
 // Exit codes, the same for every command.
@@ -127,7 +129,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return exitInterrupted
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EMFILE):
+	case errors.Is(err, opencl.ErrUnavailable), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EMFILE):
 		return exitRetryable
 	}
 	return exitFailure

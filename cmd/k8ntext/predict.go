@@ -11,6 +11,7 @@ import (
 	"k8ntext/dataset/audit"
 	"k8ntext/dataset/label"
 	"k8ntext/model"
+	"k8ntext/model/device/opencl"
 	"k8ntext/model/pretrained"
 )
 
@@ -58,7 +59,7 @@ Memory does not grow with the log.`,
   kubectl logs my-audit-sink | k8ntext predict --stride 10 -`,
 		Args: argsError(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kernels, threads, err := e.selected()
+			on, threads, err := e.target()
 			if err != nil {
 				return err
 			}
@@ -66,7 +67,13 @@ Memory does not grow with the log.`,
 			if err != nil {
 				return err
 			}
-			labeler, err := tagger.Labeler(model.VoteOptions{Rule: v.rule, Stride: v.stride, Batch: batch, Threads: threads, Kernels: kernels})
+			labeler, err := tagger.Labeler(model.VoteOptions{
+				Rule: v.rule, Stride: v.stride, Batch: batch, Threads: threads,
+				Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack,
+			})
+			if errors.Is(err, opencl.ErrUnavailable) {
+				return err
+			}
 			if err != nil {
 				return usageError{err}
 			}
@@ -91,6 +98,7 @@ Memory does not grow with the log.`,
 	}
 	v.add(c)
 	e.flags(c.Flags())
+	e.deviceFlag(c.Flags())
 	c.Flags().StringVarP(&modelPath, "model", "m", "", "model file; none: the model in this program")
 	c.Flags().IntVar(&batch, "batch", 32, "windows computed at once; 1 gives every event as early as can be")
 	return c

@@ -77,7 +77,7 @@ Interrupted with --checkpoint, the same command goes on where it was, to the bit
 			if err != nil {
 				return err
 			}
-			kernels, threads, err := e.selected()
+			on, threads, err := e.target()
 			if err != nil {
 				return err
 			}
@@ -92,7 +92,7 @@ Interrupted with --checkpoint, the same command goes on where it was, to the bit
 			}
 			p := a.newProgress()
 			tagger, history, err := model.Train(cmd.Context(), config, corpus, split, model.TrainOptions{
-				Seed: seed, Kernels: kernels, Threads: threads, Checkpoint: checkpoint,
+				Seed: seed, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack, Threads: threads, Checkpoint: checkpoint,
 				Commit: buildVersion().Commit, Hooks: []model.Hook{trainingProgress(p)}, Log: a.log(),
 			})
 			p.done()
@@ -110,6 +110,7 @@ Interrupted with --checkpoint, the same command goes on where it was, to the bit
 	}
 	m.add(c)
 	e.flags(c.Flags())
+	e.deviceFlag(c.Flags())
 	c.Flags().StringVar(&corpusName, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
 	c.Flags().StringVarP(&out, "model", "m", "", "model file to write")
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")

@@ -181,38 +181,40 @@ func (p product) run(b *bench, k Kernels, transposedB bool) (a []float32, rs, cs
 }
 
 func TestGemm(t *testing.T) {
-	each(t, func(t *testing.T, k Kernels) {
-		for i, p := range products() {
-			t.Run(p.String(), func(t *testing.T) {
-				b := newBench(t, uint64(i))
-				transposedB := i%2 == 1
-				a, rs, cs, bm, _, before, c, ldc := p.run(b, k, transposedB)
-				b.check()
-				brs, bcs := p.n, 1
-				if transposedB {
-					brs, bcs = 1, p.k
-				}
-				want, bound := wide(before), make([]float64, len(before))
-				for i := range p.m {
-					for j := range p.n {
-						var sum, size float64
-						for l := p.k0; l < p.k1; l++ {
-							v := float64(a[i*rs+(l-p.k0)*cs]) * float64(bm[l*brs+j*bcs])
-							sum += v
-							size += math.Abs(v)
-						}
-						if p.acc {
-							sum += want[i*ldc+j]
-							size += math.Abs(want[i*ldc+j])
-						}
-						want[i*ldc+j] = sum
-						bound[i*ldc+j] = float64(p.k1-p.k0+2) * ulp * size // the textbook bound of a sum of products
+	each(t, testGemm)
+}
+
+func testGemm(t *testing.T, k Kernels) {
+	for i, p := range products() {
+		t.Run(p.String(), func(t *testing.T) {
+			b := newBench(t, uint64(i))
+			transposedB := i%2 == 1
+			a, rs, cs, bm, _, before, c, ldc := p.run(b, k, transposedB)
+			b.check()
+			brs, bcs := p.n, 1
+			if transposedB {
+				brs, bcs = 1, p.k
+			}
+			want, bound := wide(before), make([]float64, len(before))
+			for i := range p.m {
+				for j := range p.n {
+					var sum, size float64
+					for l := p.k0; l < p.k1; l++ {
+						v := float64(a[i*rs+(l-p.k0)*cs]) * float64(bm[l*brs+j*bcs])
+						sum += v
+						size += math.Abs(v)
 					}
+					if p.acc {
+						sum += want[i*ldc+j]
+						size += math.Abs(want[i*ldc+j])
+					}
+					want[i*ldc+j] = sum
+					bound[i*ldc+j] = float64(p.k1-p.k0+2) * ulp * size // the textbook bound of a sum of products
 				}
-				near(t, "c", c, want, func(i int) float64 { return bound[i] }) // a bound of 0 between the rows: unchanged
-			})
-		}
-	})
+			}
+			near(t, "c", c, want, func(i int) float64 { return bound[i] }) // a bound of 0 between the rows: unchanged
+		})
+	}
 }
 
 // TestPack multiplies by the identity, which must give back every element of B, whatever its strides.

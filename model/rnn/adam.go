@@ -29,6 +29,8 @@ type Adam struct {
 	o       AdamOptions
 	kernels device.Kernels
 	workers *Workers
+	on      *Accelerator // or nil
+	stale   bool         // the moments were changed on the host
 	step    uint64
 	first   [][]float32 // moments, in the order of the model
 	second  [][]float32
@@ -55,6 +57,14 @@ func NewAdam(o AdamOptions, k device.Kernels, workers *Workers) *Adam {
 	return a
 }
 
+// NewAcceleratedAdam returns a solver at step 0 for the weights of graphs of an accelerator: weights
+// and moments change on the device only.
+func NewAcceleratedAdam(o AdamOptions, on *Accelerator) *Adam {
+	a := NewAdam(o, nil, nil)
+	a.on = on
+	return a
+}
+
 // LearningRate is the rate of the next step.
 func (a *Adam) LearningRate() float64 { return a.o.LearningRate }
 
@@ -65,7 +75,8 @@ func (a *Adam) SetLearningRate(rate float64) { a.o.LearningRate = rate }
 func (a *Adam) Steps() uint64 { return a.step }
 
 // Moments are the running means of the gradients and of their squares, one slice for each tensor of
-// the model; nil before the first step. They are the solver's own.
+// the model; nil before the first step. They are the solver's own, those of an accelerated one
+// must be pulled.
 func (a *Adam) Moments() (first, second [][]float32) { return a.first, a.second }
 
 // Resume continues after the given number of steps with moments as [Adam.Moments] returned them,
@@ -73,6 +84,7 @@ func (a *Adam) Moments() (first, second [][]float32) { return a.first, a.second 
 func (a *Adam) Resume(step uint64, first, second [][]float32) {
 	a.step = step
 	a.first, a.second = clone(first), clone(second)
+	a.stale = true
 }
 
 func clone(x [][]float32) [][]float32 {
@@ -92,10 +104,16 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 			a.first = append(a.first, make([]float32, size))
 			a.second = append(a.second, make([]float32, size))
 		}
+		a.stale = true
 	}
 	if len(model) != len(a.first) || len(model) != len(a.second) {
 		return fmt.Errorf("rnn: Adam: the model has %d tensors, the moments are for %d", len(model), len(a.first))
 	}
+	if a.on != nil && a.stale {
+		a.on.Push(a.first...)
+		a.on.Push(a.second...)
+	}
+	a.stale = false
 	a.step++
 	t := float64(a.step)
 	a.factor = float32(a.o.LearningRate * math.Sqrt(1-math.Pow(a.o.Beta2, t)) / (1 - math.Pow(a.o.Beta1, t)))
@@ -108,7 +126,16 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 		if len(a.m) != len(a.w) || len(a.v) != len(a.w) || len(a.g) != len(a.w) {
 			return errors.New("rnn: Adam: a tensor, its gradient and its moments differ in size")
 		}
+		if a.on != nil {
+			n := len(a.w)
+			a.on.adam.Run([]int{n}, lineGroup, int32(n), a.factor, a.b1, a.b2, a.offset,
+				a.on.of(a.g), a.on.of(a.w), a.on.of(a.m), a.on.of(a.v))
+			continue
+		}
 		a.workers.do(a.workers.count(), a.updatePart)
+	}
+	if a.on != nil {
+		return a.on.Err()
 	}
 	return nil
 }

@@ -41,11 +41,21 @@ func (g *Graph) BatchNorm(x, present, gamma, beta *gorgonia.Node, running Moment
 	var out *tensor.Dense
 	out, l.y = dense(rows, n)
 	grads := make([]*tensor.Dense, 4)
-	l.a, l.b = make([]float32, n), make([]float32, n)
 	if g.o.Training {
 		grads[0], l.dx = dense(rows, n)
 		grads[2], l.dGamma = dense(n)
 		grads[3], l.dBeta = dense(n)
+	}
+	training := func(t bool) { l.training = t }
+	if a := g.o.Accelerator; a != nil {
+		d := a.norm(l)
+		return g.add(layer{
+			name: name, in: gorgonia.Nodes{x, present, gamma, beta}, out: out, forward: d.forward,
+			grads: grads, backward: d.backward, training: training,
+		})
+	}
+	l.a, l.b = make([]float32, n), make([]float32, n)
+	if g.o.Training {
 		l.centred = make([]float32, rows*n)
 		l.mean, l.inverse, l.c = make([]float64, n), make([]float64, n), make([]float32, n)
 		for i := range l.blocks {
@@ -60,7 +70,7 @@ func (g *Graph) BatchNorm(x, present, gamma, beta *gorgonia.Node, running Moment
 	l.dotPart, l.inputPart = l.dotBlock, l.inputGradientRows
 	return g.add(layer{
 		name: name, in: gorgonia.Nodes{x, present, gamma, beta}, out: out, forward: l.forward,
-		grads: grads, backward: l.backward, training: func(t bool) { l.training = t },
+		grads: grads, backward: l.backward, training: training,
 	})
 }
 
@@ -90,8 +100,25 @@ type batchNorm struct {
 	sumPart, squarePart, scalePart, dotPart, inputPart func(part int)
 }
 
-func (l *batchNorm) forward(in []gorgonia.Value) error {
+// bind takes the inputs of a run and counts the rows that are present.
+func (l *batchNorm) bind(in []gorgonia.Value) error {
 	l.x, l.present, l.gamma, l.beta = floats(in[0]), floats(in[1]), floats(in[2]), floats(in[3])
+	if l.training && !l.g.o.Training {
+		return errors.New("a graph built without Training must run with gorgonia.EvalMode")
+	}
+	l.count = 0
+	for _, p := range l.present {
+		if p != 0 {
+			l.count++
+		}
+	}
+	return nil
+}
+
+func (l *batchNorm) forward(in []gorgonia.Value) error {
+	if err := l.bind(in); err != nil {
+		return err
+	}
 	workers := l.g.o.Workers
 	if !l.training {
 		for j := range l.a {
@@ -101,16 +128,6 @@ func (l *batchNorm) forward(in []gorgonia.Value) error {
 		}
 		workers.do(workers.count(), l.scalePart)
 		return nil
-	}
-	if !l.g.o.Training {
-		return errors.New("a graph built without Training must run with gorgonia.EvalMode")
-	}
-
-	l.count = 0
-	for _, p := range l.present {
-		if p != 0 {
-			l.count++
-		}
 	}
 	n := max(l.count, 1)
 	workers.do(batchNormBlocks, l.sumPart)

@@ -55,6 +55,10 @@ func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights,
 			grads[at+2], dir.dBias = dense(4 * l.units)
 		}
 	}
+	if a := g.o.Accelerator; a != nil {
+		d := a.lstm(l)
+		return g.add(layer{name: name, in: in, out: out, forward: d.forward, grads: grads, backward: d.backward})
+	}
 	l.allocate()
 	l.forwardPart, l.backwardPart, l.inputPart = l.forwardDirection, l.backwardDirection, l.inputGradientRows
 	return g.add(layer{

@@ -27,6 +27,15 @@ func (g *Graph) DenseReLU(x, kernel, bias *gorgonia.Node) (*gorgonia.Node, error
 		grads[0], l.dx = dense(rows, l.in)
 		grads[1], l.dKernel = dense(l.in, l.units)
 		grads[2], l.dBias = dense(l.units)
+	}
+	if a := g.o.Accelerator; a != nil {
+		d := a.dense(l)
+		return g.add(layer{
+			name: name, in: gorgonia.Nodes{x, kernel, bias}, out: out, forward: d.forward,
+			grads: grads, backward: d.backward,
+		})
+	}
+	if g.o.Training {
 		l.dz = make([]float32, rows*l.units)
 		l.blocks = make([]denseBlock, (rows+denseBlockRows-1)/denseBlockRows)
 		for i := range l.blocks {
@@ -66,8 +75,12 @@ type denseBlock struct {
 	dBias []float32
 }
 
-func (l *denseReLU) forward(in []gorgonia.Value) error {
+func (l *denseReLU) bind(in []gorgonia.Value) {
 	l.x, l.kernel, l.bias = floats(in[0]), floats(in[1]), floats(in[2])
+}
+
+func (l *denseReLU) forward(in []gorgonia.Value) error {
+	l.bind(in)
 	if l.version != l.g.version {
 		l.version = l.g.version
 		l.g.o.Kernels.Pack(&l.w, l.in, l.units, l.kernel, l.units, 1)

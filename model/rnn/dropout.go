@@ -19,14 +19,23 @@ func (g *Graph) Dropout(x *gorgonia.Node, rate float32, seed uint64) (*gorgonia.
 		return x, nil // the identity in evaluation, which is all that such a graph is for
 	}
 	n := x.Shape().TotalSize()
-	l := &dropout{g: g, n: n, seed: seed, threshold: uint64(float64(rate) * (1 << 32)), scale: 1 / (1 - rate), mask: make([]float32, n)}
+	l := &dropout{g: g, n: n, seed: seed, threshold: uint64(float64(rate) * (1 << 32)), scale: 1 / (1 - rate)}
 	var out, dx *tensor.Dense
 	out, l.y = dense(x.Shape()...)
 	dx, l.dx = dense(x.Shape()...)
+	training := func(t bool) { l.training = t }
+	if a := g.o.Accelerator; a != nil {
+		d := a.dropout(l)
+		return g.add(layer{
+			name: "Dropout", in: gorgonia.Nodes{x}, out: out, forward: d.forward,
+			grads: []*tensor.Dense{dx}, backward: d.backward, training: training,
+		})
+	}
+	l.mask = make([]float32, n)
 	l.forwardPart, l.backwardPart = l.forwardRange, l.backwardRange
 	return g.add(layer{
 		name: "Dropout", in: gorgonia.Nodes{x}, out: out, forward: l.forward,
-		grads: []*tensor.Dense{dx}, backward: l.backward, training: func(t bool) { l.training = t },
+		grads: []*tensor.Dense{dx}, backward: l.backward, training: training,
 	})
 }
 
@@ -66,7 +75,7 @@ func (l *dropout) forwardRange(part int) {
 // the halves of one SplitMix64 output (Steele, Lea and Flood, 2014), computed from the index and not
 // from a state, without a branch: it would be mispredicted every other time.
 func dropoutMask(mask []float32, index, seed, step, threshold uint64, scale float32) {
-	base := mix(seed ^ mix(step+1))
+	base := dropoutBase(seed, step)
 	keep := math.Float32bits(scale)
 	value := func(random uint32) float32 {
 		below := (uint64(random) - threshold) >> 63 // 1 if random < threshold
@@ -82,6 +91,9 @@ func dropoutMask(mask []float32, index, seed, step, threshold uint64, scale floa
 		mask[i] = value(uint32(mix(base + (index+uint64(i))*golden)))
 	}
 }
+
+// dropoutBase is where the random numbers of a step begin.
+func dropoutBase(seed, step uint64) uint64 { return mix(seed ^ mix(step+1)) }
 
 const golden = 0x9E3779B97F4A7C15
 

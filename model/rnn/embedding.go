@@ -23,6 +23,13 @@ func (g *Graph) Embedding(ids, table *gorgonia.Node) (*gorgonia.Node, error) {
 	if g.o.Training {
 		grads[1], l.dTable = dense(table.Shape()...)
 	}
+	if a := g.o.Accelerator; a != nil {
+		d := a.embedding(l)
+		return g.add(layer{
+			name: name, in: gorgonia.Nodes{ids, table}, out: out, forward: d.forward,
+			grads: grads, backward: d.backward,
+		})
+	}
 	l.forwardPart = l.forwardRows
 	return g.add(layer{
 		name: name, in: gorgonia.Nodes{ids, table}, out: out, forward: l.forward,

@@ -41,6 +41,13 @@ func (g *Graph) SoftmaxFocal(logits, targets, weight *gorgonia.Node) (*gorgonia.
 	l := &softmaxFocal{g: g, rows: rows, parts: parts, classes: wide / parts, loss: gorgonia.NewF32(0)}
 	var dx *tensor.Dense
 	dx, l.p = dense(rows, wide)
+	if a := g.o.Accelerator; a != nil {
+		d := a.focal(l)
+		return g.add(layer{
+			name: name, in: gorgonia.Nodes{logits, targets, weight}, out: l.loss, forward: d.forward,
+			grads: []*tensor.Dense{dx, nil, nil}, backward: d.backward,
+		})
+	}
 	l.logZ = make([]float32, rows*parts)
 	l.slope = make([]float32, rows*parts)
 	l.sums = make([]float64, focalBlocks)
@@ -78,9 +85,13 @@ func (l *softmaxFocal) block(part int) (from, to int) {
 	return min(part*size, l.rows), min((part+1)*size, l.rows)
 }
 
-func (l *softmaxFocal) forward(in []gorgonia.Value) error {
+func (l *softmaxFocal) bind(in []gorgonia.Value) {
 	l.logits, l.targets, l.weight = floats(in[0]), ints(in[1]), floats(in[2])
 	l.scale = focalScale(l.weight, l.parts)
+}
+
+func (l *softmaxFocal) forward(in []gorgonia.Value) error {
+	l.bind(in)
 	l.g.o.Workers.do(focalBlocks, l.forwardPart)
 	var sum float64
 	for _, s := range l.sums {
@@ -182,9 +193,14 @@ func (g *Graph) LogSoftmax(logits *gorgonia.Node, parts int) (*gorgonia.Node, er
 	if parts < 1 || wide%parts != 0 {
 		return nil, errors.New("rnn: LogSoftmax: the logits of a row do not divide into equal parts")
 	}
-	l := &logSoftmax{g: g, rows: rows, parts: parts, classes: wide / parts, logZ: make([]float32, rows*parts)}
+	l := &logSoftmax{g: g, rows: rows, parts: parts, classes: wide / parts}
 	var out *tensor.Dense
 	out, l.y = dense(rows, wide)
+	if a := g.o.Accelerator; a != nil {
+		d := &acceleratedLogSoftmax{l, a, a.session.Kernel("log_softmax")}
+		return g.add(layer{name: "LogSoftmax", in: gorgonia.Nodes{logits}, out: out, forward: d.forward})
+	}
+	l.logZ = make([]float32, rows*parts)
 	l.forwardPart = l.forwardRows
 	return g.add(layer{name: "LogSoftmax", in: gorgonia.Nodes{logits}, out: out, forward: l.forward})
 }

@@ -17,6 +17,8 @@ type Options struct {
 	Window, Batch int // positions of a window, windows of a batch
 	Kernels       device.Kernels
 	Workers       *Workers // nil: the calling goroutine only
+	// Accelerator, where not nil, runs every layer instead of Kernels and Workers, which may be nil.
+	Accelerator *Accelerator
 	// Training keeps what the backward pass needs. Without it the graph takes much less memory,
 	// can only run with gorgonia.EvalMode and has no gradients.
 	Training bool
@@ -68,8 +70,24 @@ func (g *Graph) Gradients(loss *gorgonia.Node, wrt ...*gorgonia.Node) error {
 	// Not gorgonia.Grad: it starts from a node that all graphs of the process share, whose hash is
 	// computed lazily, so that two graphs could not be built at the same time.
 	one := gorgonia.NewConstant(float32(1))
-	_, err := gorgonia.Backpropagate(gorgonia.Nodes{loss}, gorgonia.Nodes{g.Expr.AddNode(one)}, wrt)
-	return err
+	if _, err := gorgonia.Backpropagate(gorgonia.Nodes{loss}, gorgonia.Nodes{g.Expr.AddNode(one)}, wrt); err != nil {
+		return err
+	}
+	return g.onDevice()
+}
+
+// onDevice verifies that an accelerated graph has no operation of Gorgonia's own, such as the sum of
+// two gradients of one node: it would read the host's counterparts of what is on the device.
+func (g *Graph) onDevice() error {
+	if g.o.Accelerator == nil {
+		return nil
+	}
+	for _, n := range g.Expr.AllNodes() {
+		if _, ours := n.Op().(*op); n.Op() != nil && !ours && n.Op().Arity() > 0 { // a constant takes nothing
+			return fmt.Errorf("rnn: differentiate: the graph needs Gorgonia's %v, which does not run on %s: use each layer's output once", n.Op(), g.o.Accelerator.Device())
+		}
+	}
+	return nil
 }
 
 // layer is a fused operation as Gorgonia sees it: some nodes in, one out, and one gradient for each

@@ -2,6 +2,7 @@ package rnn
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -47,7 +48,8 @@ func newStack(t *testing.T, o Options) *stack {
 	weight := func(name string, shape ...int) *gorgonia.Node {
 		data := make([]float32, tensor.Shape(shape).TotalSize())
 		Uniform(data, .5, r)
-		n := g.Floats(name, data, shape...)
+		// Gorgonia merges nodes of equal name and shape.
+		n := g.Floats(fmt.Sprint(name, len(s.weights)), data, shape...)
 		s.wrt, s.weights = append(s.wrt, n), append(s.weights, data)
 		return n
 	}

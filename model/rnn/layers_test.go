@@ -11,6 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 )
 
 // parameter is one float input of a layer under test.
@@ -131,8 +132,16 @@ func focalTest(name string, s refShape, classes int, logits, present parameter, 
 // TestLayers compares every layer's output with the reference's, and its gradients with central
 // differences of the reference, through Gorgonia's own product, sum, differentiation and machine. All
 // runs of all kernels and thread counts of one kernel path must agree to the bit, and a second run
-// must repeat the first.
+// must repeat the first. The same holds on every OpenCL device.
 func TestLayers(t *testing.T) {
+	var accelerators []*Accelerator
+	devices, err := opencl.Devices()
+	if err != nil {
+		t.Logf("no OpenCL device here: %v", err)
+	}
+	for _, d := range devices {
+		accelerators = append(accelerators, accelerate(t, d))
+	}
 	for _, padded := range []bool{false, true} {
 		for _, l := range layerTests(padded) {
 			t.Run(fmt.Sprintf("%s padded %v", l.name, padded), func(t *testing.T) {
@@ -151,6 +160,13 @@ func TestLayers(t *testing.T) {
 						} else if !slices.EqualFunc(first, got, slices.Equal[[]float32]) {
 							t.Errorf("%s: %d threads give other bits than one", name, threads)
 						}
+					}
+				}
+				for _, a := range accelerators {
+					first, second := runAccelerated(t, l, a), runAccelerated(t, l, a)
+					compareLayer(t, a.Device().Name, l, first, want)
+					if !slices.EqualFunc(first, second, slices.Equal[[]float32]) {
+						t.Errorf("%s: a second run gives other bits than the first", a.Device().Name)
 					}
 				}
 			})
