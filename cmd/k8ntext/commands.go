@@ -13,6 +13,7 @@ func (a *app) commands() []*cobra.Command {
 		a.corpusCommand(),
 		a.labelCommand(),
 		a.featureCommand(),
+		a.deviceCommand(),
 		a.versionCommand(),
 	}
 }
