@@ -161,6 +161,7 @@ type Result struct {
 	Name    string `json:"name"`
 	Setting string `json:"setting,omitempty"`
 	Threads int    `json:"threads"`
+	Against string `json:"against,omitempty"` // which contest it was, where a size had several
 
 	N          int     `json:"n"` // runs
 	WallMin    float64 `json:"wall_min"`

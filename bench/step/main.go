@@ -3,7 +3,8 @@
 //
 //	go run ./bench/step
 //
-// With -contestant it is a contestant of package contest instead, for one size.
+// With -contestant it is a contestant of package contest instead, for one size; with -write it writes
+// the problem of that size to files and measures nothing.
 package main
 
 import (
@@ -35,13 +36,21 @@ func main() {
 func run(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("step", flag.ContinueOnError)
 	contestant := flags.Bool("contestant", false, "answer requests from standard input")
-	window := flags.Int("window", 60, "events of a window (with -contestant)")
-	batch := flags.Int("batch", 32, "windows of a batch (with -contestant)")
+	window := flags.Int("window", 60, "events of a window (with -contestant and -write)")
+	batch := flags.Int("batch", 32, "windows of a batch (with -contestant and -write)")
 	threads := flags.Int("threads", 1, "threads of a step (with -contestant)")
 	kernels := flags.String("kernels", "auto", "kernel path (with -contestant)")
+	write := flags.String("write", "", "write the problem of -window and -batch to this folder and end")
 	runs := flags.Int("runs", 20, "steps to measure of each kind")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *write != "" {
+		p, err := problem.New(context.Background(), *window, *batch)
+		if err != nil {
+			return err
+		}
+		return p.Write(*write)
 	}
 	if *contestant {
 		e, err := newEngine(*window, *batch, *threads, *kernels)
