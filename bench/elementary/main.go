@@ -98,9 +98,12 @@ func build(p *problem.Problem, dropout float64) (*network, error) {
 	n.onehot = gorgonia.NewMatrix(n.g, tensor.Float32, gorgonia.WithShape(rows*c.Components, c.Classes), gorgonia.WithName("onehot"))
 
 	y := n.normalise("norm1", n.biLSTM("lstm1", n.x, c.Units1), 2*c.Units1)
+	// Cut (and joined, see biLSTM) by position, not by row: Gorgonia v0.9.18 hashes one byte of a slice's
+	// ends and merges nodes of equal hash, so that rows from 0 and rows from 256 would be the same rows.
+	y = n.must(gorgonia.Reshape(y, tensor.Shape{c.Window, p.Size, 2 * c.Units1}))
 	var parts []*gorgonia.Node
 	for t := range c.Window {
-		parts = append(parts, n.must(gorgonia.Slice(y, gorgonia.S(t*p.Size, (t+1)*p.Size))))
+		parts = append(parts, n.must(gorgonia.Slice(y, gorgonia.S(t))))
 	}
 	y = n.biLSTM("lstm2", parts, c.Units2)
 	if dropout > 0 {
@@ -169,9 +172,10 @@ func (n *network) biLSTM(name string, x []*gorgonia.Node, units int) *gorgonia.N
 	backward := n.lstm(name+"/backward", x, units, func(s int) int { return len(x) - 1 - s })
 	var y []*gorgonia.Node
 	for t := range x {
-		y = append(y, n.must(gorgonia.Concat(1, forward[t], backward[t])))
+		both := n.must(gorgonia.Concat(1, forward[t], backward[t]))
+		y = append(y, n.must(gorgonia.Reshape(both, tensor.Shape{1, n.p.Size, 2 * units})))
 	}
-	return n.must(gorgonia.Concat(0, y...))
+	return n.must(gorgonia.Reshape(n.must(gorgonia.Concat(0, y...)), tensor.Shape{len(x) * n.p.Size, 2 * units}))
 }
 
 // lstm gives the outputs of one direction, [B x units] for each position.
