@@ -17,12 +17,11 @@ import (
 	"os/signal"
 	"path/filepath"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"k8ntext/bench/host"
 	"k8ntext/bench/problem"
+	"k8ntext/bench/results"
 	"k8ntext/dataset"
 	"k8ntext/dataset/audit"
 	"k8ntext/dataset/label"
@@ -41,48 +40,6 @@ func main() {
 
 // fold is the test part: the third of five.
 const fold = 2
-
-// Record is the file of results.
-type Record struct {
-	Machine   host.Machine `json:"machine"`
-	Corpus    string       `json:"corpus"`
-	Training  []Training   `json:"training"`
-	Inference []Inference  `json:"inference"`
-}
-
-// Score is what a model's labels of the fold are worth.
-type Score struct {
-	Accuracy float64 `json:"accuracy"`       // of all labelled events
-	F1       float64 `json:"f1"`             // macro, over them
-	OwnWrong float64 `json:"own_wrong"`      // accuracy where the event's own label is wrong
-	N        int     `json:"n"`              // events scored
-	Load     float64 `json:"load,omitempty"` // of the machine
-}
-
-// Training is one training with what it cost.
-type Training struct {
-	Stride    int    `json:"stride"`
-	Windows   int    `json:"windows"` // shown in all
-	Epochs    int    `json:"epochs"`
-	BestEpoch int    `json:"best_epoch"`
-	Seed      uint64 `json:"seed"`
-	Steps     int    `json:"steps"` // the compute: a step's time does not depend on the stride
-	Score
-}
-
-// Inference is one way to label the fold with one model.
-type Inference struct {
-	Model     string  `json:"model"`
-	Window    int     `json:"window"`
-	Rule      string  `json:"rule"`
-	Stride    int     `json:"stride"`
-	Online    bool    `json:"online,omitempty"`
-	LookAhead int     `json:"look_ahead,omitempty"`
-	Batch     int     `json:"batch"`
-	Seed      uint64  `json:"seed"`
-	CPUMicros float64 `json:"cpu_micros"` // per event: encoding, network and vote
-	Score
-}
 
 type runner struct {
 	models string // folder of trained models
@@ -113,25 +70,18 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	r := runner{models: *models, seeds: *seeds, corpus: corpus}
-	var record Record
-	if text, err := os.ReadFile(*output); err == nil && *part != "" {
-		if err := json.Unmarshal(text, &record); err != nil {
-			return fmt.Errorf("read %s: %w", *output, err)
+	var record results.Accuracy
+	if *part != "" {
+		if err := results.Read(*output, &record); err != nil {
+			return err
 		}
 	}
 	record.Machine, record.Corpus = host.Describe(), problem.Corpus
-	write := func() error {
-		text, err := json.Marshal(record, json.Deterministic(true), jsontext.WithIndent(" "))
-		if err != nil {
-			return fmt.Errorf("write results: %w", err)
-		}
-		return os.WriteFile(*output, append(text, '\n'), 0o644)
-	}
 	if *part != "inference" {
 		if record.Training, err = r.strides(ctx, *parallel); err != nil {
 			return err
 		}
-		if err := write(); err != nil {
+		if err := results.Write(*output, record); err != nil {
 			return err
 		}
 	}
@@ -141,20 +91,20 @@ func run(ctx context.Context, args []string) error {
 	if record.Inference, err = r.inference(ctx, *parallel); err != nil {
 		return err
 	}
-	return write()
+	return results.Write(*output, record)
 }
 
 // strides trains the default model for equal numbers of windows at several strides.
-func (r *runner) strides(ctx context.Context, parallel int) ([]Training, error) {
+func (r *runner) strides(ctx context.Context, parallel int) ([]results.Trained, error) {
 	split, err := r.split(model.DefaultConfig().Window)
 	if err != nil {
 		return nil, err
 	}
-	var out []Training
+	var out []results.Trained
 	for _, epochs := range []int{1, 4} { // of stride 1
 		for _, stride := range []int{1, 2, 4, 8, 16} {
 			for seed := range r.seeds {
-				out = append(out, Training{Stride: stride, Epochs: epochs * stride, Seed: uint64(seed + 1)})
+				out = append(out, results.Trained{Stride: stride, Epochs: epochs * stride, Seed: uint64(seed + 1)})
 			}
 		}
 	}
@@ -166,7 +116,7 @@ func (r *runner) strides(ctx context.Context, parallel int) ([]Training, error) 
 	return out, group.Wait()
 }
 
-func (r *runner) train(ctx context.Context, split *dataset.Split, t *Training) error {
+func (r *runner) train(ctx context.Context, split *dataset.Split, t *results.Trained) error {
 	c := model.DefaultConfig()
 	c.Stride, c.MaxEpochs = t.Stride, t.Epochs
 	c.Patience = 0 // equal compute: nobody stops early
@@ -189,12 +139,12 @@ func (r *runner) train(ctx context.Context, split *dataset.Split, t *Training) e
 }
 
 // inference labels the fold in every way with two models: the paper's network and the default one.
-func (r *runner) inference(ctx context.Context, parallel int) ([]Inference, error) {
+func (r *runner) inference(ctx context.Context, parallel int) ([]results.Labelled, error) {
 	paper := model.PaperConfig()
 	paper.Labels, paper.Stride, paper.ValidationStride, paper.MaxEpochs = "default", 4, 4, 16
 	shipped := model.DefaultConfig()
 	shipped.MaxEpochs = 16
-	var out []Inference
+	var out []results.Labelled
 	for _, m := range []struct {
 		name   string
 		config model.Config
@@ -217,7 +167,7 @@ func (r *runner) inference(ctx context.Context, parallel int) ([]Inference, erro
 			return nil, err
 		}
 		for i, t := range taggers {
-			part, err := r.ways(ctx, t, split, Inference{Model: name, Window: c.Window, Seed: uint64(i + 1)})
+			part, err := r.ways(ctx, t, split, results.Labelled{Model: name, Window: c.Window, Seed: uint64(i + 1)})
 			if err != nil {
 				return nil, err
 			}
@@ -243,8 +193,8 @@ func (r *runner) tagger(ctx context.Context, name string, c model.Config, split 
 }
 
 // ways labels the fold by every rule and stride, and online with every look-ahead.
-func (r *runner) ways(ctx context.Context, t *model.Tagger, split *dataset.Split, id Inference) ([]Inference, error) {
-	var ways []Inference
+func (r *runner) ways(ctx context.Context, t *model.Tagger, split *dataset.Split, id results.Labelled) ([]results.Labelled, error) {
+	var ways []results.Labelled
 	for _, rule := range []string{model.RuleSum, model.RuleMajority, model.RuleCentre} {
 		for _, stride := range []int{1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60} {
 			if stride > id.Window {
@@ -299,7 +249,7 @@ func (r *runner) label(ctx context.Context, t *model.Tagger, split *dataset.Spli
 	return t.Label(ctx, events, o)
 }
 
-func (r *runner) score(split *dataset.Split, predictions []model.Prediction) Score {
+func (r *runner) score(split *dataset.Split, predictions []model.Prediction) results.Score {
 	seen := make(map[label.Label]bool)
 	for _, i := range split.TrainEvents() {
 		seen[r.corpus.Labels[i]] = true
@@ -312,7 +262,7 @@ func (r *runner) score(split *dataset.Split, predictions []model.Prediction) Sco
 			Context: r.corpus.Context[e], Class: metrics.Class(r.corpus.Class[e]), Seen: seen[truth],
 		})
 	}
-	var s Score
+	var s results.Score
 	for _, m := range metrics.Score(outcomes, metrics.Options{Resamples: -1}) {
 		switch {
 		case m.Subset == metrics.SubsetAll && m.Metric == metrics.Accuracy:

@@ -20,12 +20,12 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"k8ntext/bench/contest"
 	"k8ntext/bench/host"
 	"k8ntext/bench/problem"
+	"k8ntext/bench/results"
 	"k8ntext/model/device"
 )
 
@@ -34,25 +34,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
-}
-
-// Record is the file of results.
-type Record struct {
-	Machine  host.Machine      `json:"machine"`
-	Versions map[string]string `json:"versions"`
-	Losses   []Losses          `json:"losses"`
-	Results  []contest.Result  `json:"results"`
-}
-
-// Losses says how far a contestant's losses over the first steps are from ours.
-type Losses struct {
-	Window     int     `json:"window"`
-	Batch      int     `json:"batch"`
-	Name       string  `json:"name"`
-	Setting    string  `json:"setting,omitempty"`
-	Threads    int     `json:"threads"`
-	Steps      int     `json:"steps"`
-	Difference float64 `json:"difference"` // the largest, relative
 }
 
 // lossSteps are compared (a contestant may give fewer; the second tells that gradients agree), and tolerance is how far apart they may be: rounding alone grows to some
@@ -129,10 +110,10 @@ func run(args []string) error {
 		}
 	}
 
-	var record Record
-	if text, err := os.ReadFile(*output); err == nil && *only >= 0 {
-		if err := json.Unmarshal(text, &record); err != nil {
-			return fmt.Errorf("read %s: %w", *output, err)
+	var record results.Peers
+	if *only >= 0 {
+		if err := results.Read(*output, &record); err != nil {
+			return err
 		}
 	}
 	record.Machine = host.Describe()
@@ -144,40 +125,37 @@ func run(args []string) error {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "contest %d: W=%d, batch %d\n", i, b.window, b.batch)
-		losses, results, err := r.contest(b, *rounds, *n)
+		losses, times, err := r.contest(b, *rounds, *n)
 		if err != nil {
 			return err
 		}
-		record.replace(b, losses, results)
+		replace(&record, b, losses, times)
 		// After every contest: the next may fail.
-		text, err := json.Marshal(record, json.Deterministic(true), jsontext.WithIndent(" "))
-		if err != nil {
-			return fmt.Errorf("write results: %w", err)
-		}
-		if err := os.WriteFile(*output, append(text, '\n'), 0o644); err != nil {
-			return fmt.Errorf("write results: %w", err)
+		if err := results.Write(*output, record); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // replace puts in the results of a contest and takes out what they replace.
-func (r *Record) replace(b bout, losses []Losses, results []contest.Result) {
-	against := func(name string) string { // who ours was measured beside
+func replace(r *results.Peers, b bout, losses []results.Losses, times []contest.Result) {
+	// Ours meets the elementary operations in contests of their own.
+	against := func(name string) string {
 		if name == "elementary" {
-			return "elementary"
+			return name
 		}
 		return "peers"
 	}
 	rival := against(b.entries[len(b.entries)-1].name)
-	for i := range results {
-		results[i].Against = rival
+	for i := range times {
+		times[i].Against = rival
 	}
 	r.Results = append(slices.DeleteFunc(r.Results, func(o contest.Result) bool {
 		return o.Window == b.window && o.Batch == b.batch && o.Against == rival
-	}), results...)
-	r.Losses = append(slices.DeleteFunc(r.Losses, func(o Losses) bool {
-		return o.Window == b.window && o.Batch == b.batch && o.Name != "k8ntext" && against(o.Name) == rival
+	}), times...)
+	r.Losses = append(slices.DeleteFunc(r.Losses, func(o results.Losses) bool {
+		return o.Window == b.window && o.Batch == b.batch && against(o.Name) == rival
 	}), losses...)
 }
 
@@ -210,7 +188,7 @@ print(json.dumps({"python": platform.python_version(), **{p: m.version(p) for p 
 	return versions, nil
 }
 
-func (r *runner) contest(b bout, rounds, n int) (losses []Losses, results []contest.Result, err error) {
+func (r *runner) contest(b bout, rounds, n int) (losses []results.Losses, times []contest.Result, err error) {
 	p, err := problem.New(context.Background(), b.window, b.batch)
 	if err != nil {
 		return nil, nil, err
@@ -244,9 +222,9 @@ func (r *runner) contest(b bout, rounds, n int) (losses []Losses, results []cont
 		for i := range part {
 			part[i].Window, part[i].Batch = b.window, b.batch
 		}
-		results = append(results, part...)
+		times = append(times, part...)
 	}
-	return losses, results, nil
+	return losses, times, nil
 }
 
 // start starts all contestants at the same time. Those that started are returned in any case.
@@ -289,9 +267,9 @@ func (r *runner) start(b bout, folder string) ([]*contest.Contestant, error) {
 
 // compareLosses fails unless all contestants compute the losses of the first. (Keras' fit keeps a
 // running mean, in which the single losses are lost to rounding; it is the same network as its graph.)
-func compareLosses(b bout, contestants []*contest.Contestant) ([]Losses, error) {
+func compareLosses(b bout, contestants []*contest.Contestant) ([]results.Losses, error) {
 	var want []float64
-	var out []Losses
+	var out []results.Losses
 	for _, c := range contestants {
 		if c.Name == "keras" && c.Setting == "fit" {
 			continue
@@ -304,14 +282,16 @@ func compareLosses(b bout, contestants []*contest.Contestant) ([]Losses, error) 
 			want = a.Losses
 			continue
 		}
-		l := Losses{Window: b.window, Batch: b.batch, Name: c.Name, Setting: c.Setting, Threads: c.Threads, Steps: len(a.Losses)}
+		l := results.Losses{Window: b.window, Batch: b.batch, Name: c.Name, Setting: c.Setting, Threads: c.Threads, Steps: len(a.Losses)}
 		for i, v := range a.Losses {
 			l.Difference = max(l.Difference, math.Abs(v-want[i])/want[i])
 		}
 		if l.Steps < 2 || !(l.Difference < tolerance) {
 			return nil, fmt.Errorf("%s %s computes the losses %v, we %v: a comparison of times would mean nothing", c.Name, c.Setting, a.Losses, want)
 		}
-		out = append(out, l)
+		if c.Name != contestants[0].Name {
+			out = append(out, l)
+		}
 	}
 	return out, nil
 }

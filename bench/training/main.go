@@ -24,12 +24,12 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/zstd"
 
 	"k8ntext/bench/contest"
 	"k8ntext/bench/host"
 	"k8ntext/bench/problem"
+	"k8ntext/bench/results"
 	"k8ntext/dataset"
 	"k8ntext/dataset/label"
 	"k8ntext/model"
@@ -40,48 +40,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "training:", err)
 		os.Exit(1)
 	}
-}
-
-// Record is the file of results.
-type Record struct {
-	Machine host.Machine `json:"machine"`
-	Memory  Memory       `json:"memory"`
-	Pair    Pair         `json:"pair"`
-	Graph   Graph        `json:"graph"`
-	Profile []Part       `json:"profile"`
-}
-
-// Memory is what a training took.
-type Memory struct {
-	Events int   `json:"events"`
-	Window int   `json:"window"`
-	Batch  int   `json:"batch"`
-	Steps  int   `json:"steps"`
-	Loaded int64 `json:"loaded"` // peak when the corpus was loaded and cut, bytes
-	Peak   int64 `json:"peak"`   // peak at the end, bytes
-}
-
-// Pair compares one single-threaded training with two at a time, milliseconds per step.
-type Pair struct {
-	One    float64 `json:"one"`    // best round of one alone
-	Two    float64 `json:"two"`    // best round of two: time in which both did a step
-	Gain   float64 `json:"gain"`   // steps per second of two over those of one, best rounds
-	Median float64 `json:"median"` // the same ratio, median over rounds of neighbours
-	Rounds int     `json:"rounds"`
-	Load   float64 `json:"load"`
-}
-
-// Graph is what Gorgonia takes of a step.
-type Graph struct {
-	Micros float64 `json:"micros"` // per step of a network without arithmetic to speak of
-	Step   float64 `json:"step"`   // per step of the paper's network at batch 32, CPU microseconds
-	Share  float64 `json:"share"`
-}
-
-// Part is a share of a step's CPU time.
-type Part struct {
-	Part  string  `json:"part"`
-	Share float64 `json:"share"`
 }
 
 func run(args []string) error {
@@ -98,7 +56,7 @@ func run(args []string) error {
 		}
 		return json.MarshalWrite(os.Stdout, m)
 	}
-	r := Record{Machine: host.Describe()}
+	r := results.Training{Machine: host.Describe()}
 	var err error
 	if r.Memory, err = memory(); err != nil {
 		return err
@@ -116,37 +74,33 @@ func run(args []string) error {
 	if r.Profile, err = profile(p); err != nil {
 		return err
 	}
-	text, err := json.Marshal(r, json.Deterministic(true), jsontext.WithIndent(" "))
-	if err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	return os.WriteFile(*output, append(text, '\n'), 0o644)
+	return results.Write(*output, r)
 }
 
 // memory trains in a process of its own, whose peak is the training's.
-func memory() (Memory, error) {
+func memory() (results.Memory, error) {
 	dir, err := os.MkdirTemp("", "k8ntext-training")
 	if err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "twice.jsonl")
 	if err := twice(filepath.Join("dataset", "corpora", problem.Corpus+".jsonl.zst"), path); err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
 	c := exec.Command(self, "-train", path)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
-		return Memory{}, fmt.Errorf("measure memory: %w", err)
+		return results.Memory{}, fmt.Errorf("measure memory: %w", err)
 	}
-	var m Memory
+	var m results.Memory
 	if err := json.Unmarshal(out, &m); err != nil {
-		return Memory{}, fmt.Errorf("measure memory: %w", err)
+		return results.Memory{}, fmt.Errorf("measure memory: %w", err)
 	}
 	return m, nil
 }
@@ -206,21 +160,21 @@ func twice(from, to string) error {
 const memorySteps = 60
 
 // train trains the paper's network on a log, from loading to validation.
-func train(path string) (Memory, error) {
+func train(path string) (results.Memory, error) {
 	ctx := context.Background()
 	corpus, err := dataset.Load(ctx, path, label.Paper())
 	if err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
 	c := model.PaperConfig()
 	c.MaxEpochs, c.WindowsPerEpoch, c.ValidationStride = 2, memorySteps/2*c.Batch, 10
 	split, err := dataset.SplitAll(corpus, dataset.AllOptions{Length: c.Window})
 	if err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
-	m := Memory{Events: len(corpus.Events), Window: c.Window, Batch: c.Batch, Steps: memorySteps, Loaded: host.PeakMemory()}
+	m := results.Memory{Events: len(corpus.Events), Window: c.Window, Batch: c.Batch, Steps: memorySteps, Loaded: host.PeakMemory()}
 	if _, _, err := model.Train(ctx, c, corpus, split, model.TrainOptions{Seed: 1, Threads: 2}); err != nil {
-		return Memory{}, err
+		return results.Memory{}, err
 	}
 	m.Peak = host.PeakMemory()
 	return m, nil
@@ -241,13 +195,13 @@ func trainer(p *problem.Problem) (step func() error, done func() error, err erro
 	}, n.Close, nil
 }
 
-func pair(p *problem.Problem) (Pair, error) {
+func pair(p *problem.Problem) (results.Pair, error) {
 	const rounds, steps = 12, 10
 	var trainers [2]func() error
 	for i := range trainers {
 		step, done, err := trainer(p)
 		if err != nil {
-			return Pair{}, err
+			return results.Pair{}, err
 		}
 		defer done()
 		trainers[i] = step
@@ -269,7 +223,7 @@ func pair(p *problem.Problem) (Pair, error) {
 				wait.Wait()
 			})
 			if err := errors.Join(errs...); err != nil {
-				return Pair{}, err
+				return results.Pair{}, err
 			}
 			times[phase] = e.Wall.Seconds() * 1e3 / steps
 		}
@@ -279,17 +233,17 @@ func pair(p *problem.Problem) (Pair, error) {
 		one, two = append(one, times[0], times[2]), append(two, times[1])
 		gains = append(gains, (times[0]+times[2])/times[1])
 	}
-	r := Pair{One: slices.Min(one), Two: slices.Min(two), Median: contest.Median(gains), Rounds: rounds, Load: host.Load()}
+	r := results.Pair{One: slices.Min(one), Two: slices.Min(two), Median: contest.Median(gains), Rounds: rounds, Load: host.Load()}
 	r.Gain = 2 * r.One / r.Two
 	return r, nil
 }
 
 // graph times a network of the same graph whose layers have next to nothing to compute.
-func graph(p *problem.Problem) (Graph, error) {
+func graph(p *problem.Problem) (results.Graph, error) {
 	tiny := model.NetworkConfig{Window: 1, Fields: 1, Components: 1, Classes: 2, Input: model.InputIDs, Units1: 1, Units2: 1, Dropout: p.Config.Dropout}
 	n, err := model.NewNetwork(tiny, model.NewWeights(tiny, 1), 1, model.NetworkOptions{Training: true})
 	if err != nil {
-		return Graph{}, err
+		return results.Graph{}, err
 	}
 	defer n.Close()
 	b := &model.Batch{IDs: []int32{1}, Targets: []int32{1}}
@@ -309,7 +263,7 @@ func graph(p *problem.Problem) (Graph, error) {
 		}
 		return slices.Min(times), nil
 	}
-	var r Graph
+	var r results.Graph
 	if r.Micros, err = best(20, 500, func() error { _, err := n.TrainStep(b); return err }); err != nil {
 		return r, err
 	}
@@ -326,7 +280,7 @@ func graph(p *problem.Problem) (Graph, error) {
 }
 
 // profile says in which functions of ours the time of a step on one thread goes.
-func profile(p *problem.Problem) ([]Part, error) {
+func profile(p *problem.Problem) ([]results.Part, error) {
 	step, done, err := trainer(p)
 	if err != nil {
 		return nil, err
@@ -372,7 +326,7 @@ var kinds = []struct{ pattern, part string }{
 	{`^runtime\.|^internal/runtime`, "Go's runtime: clearing, copying, scheduling"},
 }
 
-func parts(top string) []Part {
+func parts(top string) []results.Part {
 	share := make(map[string]float64)
 	for line := range strings.Lines(top) {
 		f := strings.Fields(line)
@@ -392,11 +346,11 @@ func parts(top string) []Part {
 		}
 		share[part] += percent / 100
 	}
-	var out []Part
+	var out []results.Part
 	for part, s := range share {
-		out = append(out, Part{Part: part, Share: s})
+		out = append(out, results.Part{Part: part, Share: s})
 	}
-	slices.SortFunc(out, func(a, b Part) int {
+	slices.SortFunc(out, func(a, b results.Part) int {
 		if a.Share != b.Share {
 			if a.Share > b.Share {
 				return -1
