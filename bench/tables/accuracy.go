@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -65,8 +66,8 @@ func offline(model, rule string) func(results.Labelled) bool {
 	return func(l results.Labelled) bool { return !l.Online && l.Model == model && l.Rule == rule }
 }
 
-// chosen is the largest stride up to which every stride is within 0.1 points of stride 1, by the
-// default rule: a stride beyond a worse one is luck.
+// chosen is the largest stride up to which every stride's accuracy is within 0.1 points of that of
+// stride 1, by the default rule: a stride beyond one that is further off, up or down, is luck.
 func chosen(m *measurements, model string) (summary, bool) {
 	ways := labelled(m, offline(model, "sum"))
 	if len(ways) == 0 {
@@ -74,7 +75,7 @@ func chosen(m *measurements, model string) (summary, bool) {
 	}
 	c := ways[0]
 	for _, s := range ways[1:] {
-		if s.accuracy < ways[0].accuracy-.001 {
+		if math.Abs(s.accuracy-ways[0].accuracy) > .001 {
 			break
 		}
 		c = s

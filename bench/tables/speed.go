@@ -46,9 +46,8 @@ func of(m *measurements, against, task string, window, batch int) []contest.Resu
 	return out
 }
 
-func wall(r contest.Result) float64   { return r.WallMin }
-func median(r contest.Result) float64 { return r.WallMedian }
-func cpu(r contest.Result) float64    { return r.CPUMin }
+func wall(r contest.Result) float64 { return r.WallMin }
+func cpu(r contest.Result) float64  { return r.CPUMin }
 
 // best is the smallest value of a program at any setting, or of one setting and number of threads
 // where given; NaN if it took no part.
