@@ -10,10 +10,10 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench model clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-accuracy model clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 build: ## the program, as bin/k8ntext
 	$(GO) build -buildvcs=auto -trimpath -o bin/k8ntext ./cmd/k8ntext
@@ -38,8 +38,26 @@ check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
 fmt: ## format every file
 	$(GO) tool gofumpt -w .
 
-bench: ## benchmarks of every package
+bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device | tee bench/results/kernels.txt
+	$(GO) run ./bench/step
+	$(GO) run ./bench/training
+	$(GO) run ./bench/tables
+
+# The whole wheel of PyTorch, GPU libraries included, is the only one on PyPI: some 7 GB.
+bench/peers/.venv: bench/peers/requirements.txt
+	python3 -m venv $@
+	$@/bin/pip install --quiet --no-cache-dir --requirement $<
+	touch $@
+
+bench-peers: bench/peers/.venv ## the step beside PyTorch's, Keras' and Gorgonia's elementary operations: bench/README.md (20 minutes, 7 GB)
+	$(GO) run ./bench/peers
+	$(GO) run ./bench/tables
+
+bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)
+	$(GO) run ./bench/accuracy
+	$(GO) run ./bench/tables
 
 model: build ## train the embedded default model anew
 	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext

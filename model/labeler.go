@@ -25,6 +25,9 @@ func (t *Tagger) Label(ctx context.Context, events []*audit.Event, o VoteOptions
 	}
 	// A network for more windows than there are would mostly compute padding.
 	windows := max(len(events)-t.Config.Window, 0)/o.Stride + 2
+	if o.Online { // short windows at the beginning
+		windows = len(events)/o.Stride + 2
+	}
 	o.Batch = min(o.Batch, windows)
 	o.Threads = min(o.Threads, (windows+o.Batch-1)/o.Batch)
 
@@ -56,7 +59,7 @@ func (t *Tagger) Label(ctx context.Context, events []*audit.Event, o VoteOptions
 
 // Labeler labels a stream of events. It holds an event until no later window can cover it, which with
 // stride S, batch B and T threads is at most W + S*B*T events long; nothing else grows with the
-// stream. It is not safe for concurrent use.
+// stream. Online, with batch 1 on one thread, an event waits for LookAhead others. It is not safe for concurrent use.
 type Labeler struct {
 	tagger  *Tagger
 	o       VoteOptions
@@ -68,6 +71,7 @@ type Labeler struct {
 	queue []span // windows that are due and not yet computed
 
 	base   int // number of the first held event
+	given  int // events that were given; online some of them are held as input of windows to come
 	events []*audit.Event
 	ids    []int32 // fields per held event
 	tally  []*tally
@@ -107,7 +111,7 @@ func newLabeler(t *Tagger, o VoteOptions, network func() (inferrer, error)) (*La
 		o:      o,
 		layout: newLayout(t.Network(), t.Encoder.Sizes(), o.Batch),
 		poll:   newPoll(o.Rule, t.Space),
-		plan:   windowPlan{length: t.Config.Window, stride: o.Stride},
+		plan:   windowPlan{length: t.Config.Window, stride: o.Stride, online: o.Online, lookAhead: o.LookAhead},
 	}
 	for range o.Threads {
 		n, err := network()
@@ -154,7 +158,7 @@ func (l *Labeler) Push(e *audit.Event) ([]Labelled, error) {
 	if len(l.queue) > 0 {
 		return nil, nil // waiting windows may cover any held event
 	}
-	return l.release(l.plan.settled()), nil
+	return l.release(l.plan.settled(), l.plan.needed()), nil
 }
 
 // Flush ends the stream and gives all events that are still held. The labeler is then ready for
@@ -169,9 +173,9 @@ func (l *Labeler) Flush() ([]Labelled, error) {
 	if err := l.compute(); err != nil {
 		return nil, err
 	}
-	out := l.release(l.plan.pushed)
-	l.plan = windowPlan{length: l.plan.length, stride: l.plan.stride}
-	l.base = 0
+	out := l.release(l.plan.pushed, l.plan.pushed)
+	l.plan = windowPlan{length: l.plan.length, stride: l.plan.stride, online: l.plan.online, lookAhead: l.plan.lookAhead}
+	l.base, l.given = 0, 0
 	return out, nil
 }
 
@@ -202,7 +206,7 @@ func (l *Labeler) compute() error {
 		width := components * l.poll.m
 		for i, w := range l.queue[:used] {
 			e, slot := &l.engines[i/size], i%size
-			for t := range w.length {
+			for t := l.plan.firstCounted(w); t < w.length; t++ {
 				row := t*size + slot
 				l.poll.add(l.tally[w.start-l.base+t], e.logp[row*width:(row+1)*width], t, w.length)
 			}
@@ -228,24 +232,26 @@ func (l *Labeler) gather(b *Batch, windows []span) {
 	}
 }
 
-// release gives the held events before number end and forgets them.
-func (l *Labeler) release(end int) []Labelled {
-	n := end - l.base
-	if n <= 0 {
-		return nil
-	}
-	out := make([]Labelled, n)
-	for i := range out {
+// release gives the events before number end that were not given yet, and forgets those before number
+// forget.
+func (l *Labeler) release(end, forget int) []Labelled {
+	var out []Labelled
+	for ; l.given < end; l.given++ {
+		i := l.given - l.base
 		p := l.poll.result(l.tally[i])
 		p.TriggerEstimated = p.Label >= 0 && p.Label == l.tagger.Space.Own(l.events[i])
-		out[i] = Labelled{Event: l.events[i], Prediction: p}
-		l.spare = append(l.spare, l.tally[i])
+		out = append(out, Labelled{Event: l.events[i], Prediction: p})
 	}
+	n := forget - l.base
+	if n <= 0 {
+		return out
+	}
+	l.spare = append(l.spare, l.tally[:n]...)
 	// Copying down instead of reslicing lets the arrays stay as they are: the stream may be endless.
 	l.events = dropFront(l.events, n)
 	l.ids = dropFront(l.ids, n*l.layout.fields)
 	l.tally = dropFront(l.tally, n)
-	l.base = end
+	l.base = forget
 	return out
 }
 
@@ -269,43 +275,72 @@ func (l *Labeler) freshTally() *tally {
 type span struct{ start, length int }
 
 // windowPlan decides which windows a stream of unknown length is covered with: one every stride
-// events, and one that ends with the last event. They are due as soon as their events are there.
+// events, and one that ends with the last event. They are due as soon as their events are there. If
+// online, they begin as short ones that end with the first event, and speak of their last events only.
 type windowPlan struct {
 	length, stride int
+	online         bool
+	lookAhead      int // online: events behind an event that a window that speaks of it may hold
 	pushed         int // events so far
-	next           int // start of the next regular window
+	next           int // start of the next regular window; online: its last event
 }
 
 // push counts an event and gives the regular window that it completes.
 func (p *windowPlan) push() (span, bool) {
 	p.pushed++
-	if p.pushed < p.next+p.length {
+	last := p.next
+	if !p.online {
+		last += p.length - 1
+	}
+	if p.pushed <= last {
 		return span{}, false
 	}
-	w := span{p.next, p.length}
 	p.next += p.stride
-	return w, true
+	return p.ending(), true
+}
+
+// ending is the window that ends with the last event so far.
+func (p *windowPlan) ending() span {
+	length := min(p.length, p.pushed)
+	return span{p.pushed - length, length}
 }
 
 // flush gives the window at the end of the stream where no regular one ends there. A stream that is
 // shorter than a window is one short window.
 func (p *windowPlan) flush() (span, bool) {
-	switch {
-	case p.pushed == 0:
-		return span{}, false
-	case p.pushed < p.length:
-		return span{0, p.pushed}, true
-	case p.regularAtEnd():
+	if p.pushed == 0 || p.regularAtEnd() {
 		return span{}, false
 	}
-	return span{p.pushed - p.length, p.length}, true
+	return p.ending(), true
 }
 
-func (p *windowPlan) regularAtEnd() bool { return p.next-p.stride == p.pushed-p.length }
+// regularAtEnd tells whether a regular window ends with the last event so far.
+func (p *windowPlan) regularAtEnd() bool {
+	if p.online {
+		return p.next-p.stride == p.pushed-1
+	}
+	return p.pushed >= p.length && p.next-p.stride == p.pushed-p.length
+}
+
+// firstCounted is the first position of a window of whose event it may speak.
+func (p *windowPlan) firstCounted(w span) int {
+	if !p.online {
+		return 0
+	}
+	first := w.length - 1 - p.lookAhead
+	if last := w.start + w.length - 1; last%p.stride != 0 {
+		first++ // only the stream's end made this window, and by then that event's label was due
+	}
+	return max(0, first)
+}
 
 // settled is the number of events that no window to come can cover, neither a regular one nor the
-// one at the end, wherever that may be.
+// one at the end, wherever that may be. Online it is the number of those of which no window to come
+// may speak.
 func (p *windowPlan) settled() int {
+	if p.online {
+		return max(0, p.pushed-p.lookAhead)
+	}
 	if p.pushed < p.length {
 		return 0
 	}
@@ -314,4 +349,12 @@ func (p *windowPlan) settled() int {
 		end++ // it has been given; the next possible one starts an event later
 	}
 	return min(p.next, end)
+}
+
+// needed is the number of events that no window to come can hold.
+func (p *windowPlan) needed() int {
+	if p.online {
+		return max(0, min(p.settled(), p.pushed-p.length))
+	}
+	return p.settled()
 }

@@ -97,6 +97,45 @@ func cover(events, window, stride int) []int {
 	return n
 }
 
+// coverOnline counts the windows that end with an event or at most lookAhead events later. The one at
+// the end of the log is no regular one where stride does not divide: it comes too late for the first.
+func coverOnline(events, stride, lookAhead int) []int {
+	n := make([]int, events)
+	for end := range events {
+		first := end - lookAhead
+		if end%stride != 0 {
+			if end < events-1 {
+				continue
+			}
+			first++
+		}
+		for i := max(0, first); i <= end; i++ {
+			n[i]++
+		}
+	}
+	return n
+}
+
+// Online with look-ahead 0, an event's label must not depend on what comes after it.
+func TestOnlineLabelsDoNotKnowTheFuture(t *testing.T) {
+	tagger := toyTagger(t, 5)
+	events := toyCorpus(30, 4).Events
+	o := VoteOptions{Online: true}
+	all, err := tagger.Label(t.Context(), events, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < len(events); n += 3 {
+		part, err := tagger.Label(t.Context(), events[:n], o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(part, all[:n]) {
+			t.Errorf("the first %d events are labelled otherwise when others follow", n)
+		}
+	}
+}
+
 func TestEveryEventIsLabelledOnceHoweverItIsStreamed(t *testing.T) {
 	corpus := toyCorpus(60, 2)
 	taggers := make(map[int]*Tagger)
@@ -109,6 +148,9 @@ func TestEveryEventIsLabelledOnceHoweverItIsStreamed(t *testing.T) {
 			Rule:   rapid.SampledFrom([]string{RuleSum, RuleMajority, RuleCentre}).Draw(t, "rule"),
 			Stride: rapid.IntRange(1, window).Draw(t, "stride"),
 			Batch:  1,
+		}
+		if rapid.Bool().Draw(t, "online") {
+			o.Online, o.LookAhead = true, rapid.IntRange(o.Stride-1, window+1).Draw(t, "look-ahead")
 		}
 		events := corpus.Events[:rapid.IntRange(0, 40).Draw(t, "events")]
 		tagger := taggers[window]
@@ -123,6 +165,12 @@ func TestEveryEventIsLabelledOnceHoweverItIsStreamed(t *testing.T) {
 			t.Fatalf("%d events gave %d predictions", len(events), len(want))
 		}
 		counts := cover(len(events), window, o.Stride)
+		earliest := func(i int) int { return earliestRelease(i, len(events), window, o.Stride) }
+		if o.Online {
+			lookAhead := min(o.LookAhead, window-1)
+			counts = coverOnline(len(events), o.Stride, lookAhead)
+			earliest = func(i int) int { return min(i+lookAhead, len(events)) + 1 }
+		}
 		for i, p := range want {
 			if p.Event != events[i] {
 				t.Fatalf("prediction %d is for another event", i)
@@ -133,8 +181,8 @@ func TestEveryEventIsLabelledOnceHoweverItIsStreamed(t *testing.T) {
 			if !(p.Margin >= 0 && p.Margin <= 1) {
 				t.Fatalf("event %d: margin %v", i, p.Margin)
 			}
-			if earliest := earliestRelease(i, len(events), window, o.Stride); at[i] != earliest {
-				t.Fatalf("event %d of %d came with push %d, it was certain at %d", i, len(events), at[i], earliest)
+			if at[i] != earliest(i) {
+				t.Fatalf("event %d of %d came with push %d, it was certain at %d", i, len(events), at[i], earliest(i))
 			}
 		}
 

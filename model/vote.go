@@ -30,6 +30,11 @@ type VoteOptions struct {
 	// Stride is the distance between the starts of consecutive windows, 1 to W; 0 is 1. Whatever the
 	// stride, one more window ends at the last event, so that every event lies in at least one.
 	Stride int
+	// Online labels each event by the windows that end at most LookAhead events after it, so that a
+	// label is certain that soon: 0 asks for it at once, by what came before. LookAhead is at least
+	// Stride-1, or no window would end in time. At the beginning of a log such windows are short.
+	Online    bool
+	LookAhead int
 	// Batch is how many windows go through the network at once; 0 is 32. A [Labeler] holds events
 	// back until it has that many windows: 1 gives each event as early as it can be known.
 	Batch int
@@ -57,6 +62,13 @@ func (o VoteOptions) withDefaults(window int) (VoteOptions, error) {
 	if o.Stride < 1 || o.Stride > window {
 		return o, fmt.Errorf("stride %d: must be from 1 to the model's window of %d events, or events would be skipped", o.Stride, window)
 	}
+	switch {
+	case o.Online && o.LookAhead < o.Stride-1:
+		return o, fmt.Errorf("look-ahead of %d events: must be at least %d with stride %d, or no window would end in time for some events", o.LookAhead, o.Stride-1, o.Stride)
+	case !o.Online && o.LookAhead != 0:
+		return o, fmt.Errorf("look-ahead of %d events: is for online labelling: set Online", o.LookAhead)
+	}
+	o.LookAhead = min(o.LookAhead, window-1) // no window that holds the event ends later
 	if o.Batch == 0 {
 		o.Batch = 32
 	}

@@ -1,0 +1,150 @@
+// Package results is what the benchmarks have measured: the files of this folder, their form, and how
+// they are read and written.
+package results
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"k8ntext/bench/contest"
+	"k8ntext/bench/host"
+)
+
+// Folder is this folder, from the repository's root.
+const Folder = "bench/results"
+
+// Read reads a file into v, a pointer; a file that is not there leaves v as it is.
+func Read(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read results: %w", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("read results of %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+// Write writes v to a file, over what was there.
+func Write(path string, v any) error {
+	text, err := json.Marshal(v, json.Deterministic(true), jsontext.WithIndent(" "))
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	return nil
+}
+
+// Peers is the file peers.json, of bench/peers.
+type Peers struct {
+	Machine  host.Machine      `json:"machine"`
+	Versions map[string]string `json:"versions"`
+	Losses   []Losses          `json:"losses"`
+	Results  []contest.Result  `json:"results"`
+}
+
+// Losses says how far a contestant's losses over the first steps are from ours.
+type Losses struct {
+	Window     int     `json:"window"`
+	Batch      int     `json:"batch"`
+	Name       string  `json:"name"`
+	Setting    string  `json:"setting,omitempty"`
+	Threads    int     `json:"threads"`
+	Steps      int     `json:"steps"`
+	Difference float64 `json:"difference"` // the largest, relative
+}
+
+// Training is the file training.json, of bench/training.
+type Training struct {
+	Machine host.Machine `json:"machine"`
+	Memory  Memory       `json:"memory"`
+	Pair    Pair         `json:"pair"`
+	Graph   Graph        `json:"graph"`
+	Profile []Part       `json:"profile"`
+}
+
+// Memory is what a training took.
+type Memory struct {
+	Events int   `json:"events"`
+	Window int   `json:"window"`
+	Batch  int   `json:"batch"`
+	Steps  int   `json:"steps"`
+	Loaded int64 `json:"loaded"` // peak when the corpus was loaded and cut, bytes
+	Peak   int64 `json:"peak"`   // peak at the end, bytes
+}
+
+// Pair compares one single-threaded training with two at a time, milliseconds per step.
+type Pair struct {
+	One    float64 `json:"one"`    // best round of one alone
+	Two    float64 `json:"two"`    // best round of two: time in which both did a step
+	Gain   float64 `json:"gain"`   // steps per second of two over those of one, best rounds
+	Median float64 `json:"median"` // the same ratio, median over rounds of neighbours
+	Rounds int     `json:"rounds"`
+	Load   float64 `json:"load"`
+}
+
+// Graph is what Gorgonia takes of a step.
+type Graph struct {
+	Micros float64 `json:"micros"` // per step of a network without arithmetic to speak of
+	Step   float64 `json:"step"`   // per step of the paper's network at batch 32, CPU microseconds
+	Share  float64 `json:"share"`
+}
+
+// Part is a share of a step's CPU time.
+type Part struct {
+	Part  string  `json:"part"`
+	Share float64 `json:"share"`
+}
+
+// Accuracy is the file accuracy.json, of bench/accuracy.
+type Accuracy struct {
+	Machine   host.Machine `json:"machine"`
+	Corpus    string       `json:"corpus"`
+	Training  []Trained    `json:"training"`
+	Inference []Labelled   `json:"inference"`
+}
+
+// Score is what a model's labels of the fold are worth.
+type Score struct {
+	Accuracy float64 `json:"accuracy"`       // of all labelled events
+	F1       float64 `json:"f1"`             // macro, over them
+	OwnWrong float64 `json:"own_wrong"`      // accuracy where the event's own label is wrong
+	N        int     `json:"n"`              // events scored
+	Load     float64 `json:"load,omitempty"` // of the machine
+}
+
+// Trained is one training with what it cost.
+type Trained struct {
+	Stride    int    `json:"stride"`
+	Windows   int    `json:"windows"` // shown in all
+	Epochs    int    `json:"epochs"`
+	BestEpoch int    `json:"best_epoch"`
+	Seed      uint64 `json:"seed"`
+	Steps     int    `json:"steps"` // the compute: a step's time does not depend on the stride
+	Score
+}
+
+// Labelled is one way to label the fold with one model.
+type Labelled struct {
+	Model     string  `json:"model"`
+	Window    int     `json:"window"`
+	Rule      string  `json:"rule"`
+	Stride    int     `json:"stride"`
+	Online    bool    `json:"online,omitempty"`
+	LookAhead int     `json:"look_ahead,omitempty"`
+	Batch     int     `json:"batch"`
+	Seed      uint64  `json:"seed"`
+	CPUMicros float64 `json:"cpu_micros"` // per event: encoding, network and vote
+	Score
+}

@@ -1,0 +1,105 @@
+// Tables writes the measurements in bench/results as tables into bench/README.md, between the lines
+// that mark where they go:
+//
+//	go run ./bench/tables
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"k8ntext/bench/results"
+)
+
+func main() {
+	if err := run("bench/README.md", results.Folder); err != nil {
+		fmt.Fprintln(os.Stderr, "tables:", err)
+		os.Exit(1)
+	}
+}
+
+// measurements are all files of results.
+type measurements struct {
+	peers    results.Peers
+	training results.Training
+	accuracy results.Accuracy
+	kernels  []kernel
+}
+
+func run(readme, folder string) error {
+	var m measurements
+	for name, v := range map[string]any{"peers.json": &m.peers, "training.json": &m.training, "accuracy.json": &m.accuracy} {
+		if err := results.Read(filepath.Join(folder, name), v); err != nil {
+			return err
+		}
+	}
+	var err error
+	if m.kernels, err = readKernels(filepath.Join(folder, "kernels.txt")); err != nil {
+		return err
+	}
+	old, err := os.ReadFile(readme)
+	if err != nil {
+		return fmt.Errorf("read the page of tables: %w", err)
+	}
+	text := string(old)
+	for _, s := range []struct {
+		name  string
+		write func(w io.Writer, m *measurements)
+	}{
+		{"machine", machineTable},
+		{"goals", goalsTable},
+		{"peers", peersTable},
+		{"windows", windowsTable},
+		{"elementary", elementaryTable},
+		{"training", trainingTable},
+		{"kernels", kernelsTable},
+		{"strides", stridesTable},
+		{"inference", inferenceTable},
+		{"online", onlineTable},
+	} {
+		var b strings.Builder
+		s.write(&b, &m)
+		if text, err = replace(text, s.name, b.String()); err != nil {
+			return fmt.Errorf("write tables into %s: %w", readme, err)
+		}
+	}
+	if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write tables: %w", err)
+	}
+	return nil
+}
+
+// replace puts a table between the lines that mark its place.
+func replace(text, name, table string) (string, error) {
+	begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
+	before, rest, found := strings.Cut(text, begin)
+	if !found {
+		return "", fmt.Errorf("there is no line %q", strings.TrimSpace(begin))
+	}
+	_, after, found := strings.Cut(rest, end)
+	if !found {
+		return "", fmt.Errorf("there is no line %q after %q", strings.TrimSpace(end), strings.TrimSpace(begin))
+	}
+	return before + begin + table + end + after, nil
+}
+
+// row writes a row of a Markdown table.
+func row(w io.Writer, cells ...string) {
+	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+}
+
+// head writes the first rows of a Markdown table, whose first left columns are text and the rest numbers.
+func head(w io.Writer, left int, cells ...string) {
+	row(w, cells...)
+	lines := make([]string, len(cells))
+	for i := range lines {
+		lines[i] = "---:"
+		if i < left {
+			lines[i] = "---"
+		}
+	}
+	row(w, lines...)
+}
