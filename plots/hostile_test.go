@@ -13,21 +13,29 @@ import (
 
 // hostile is text that a log or a file name may bring along.
 var hostile = []string{
-	"\x1b[31mred\x1b]0;title\x07",              // terminal escapes
-	"c1 \u009b31m",                             // the same as one control character
-	"bidi \u202egnp.exe\u2066 zero\u200bwidth", // text that reads other than it is
-	"not \xff UTF-8",                           //
-	`=HYPERLINK("http://x","y")`,               // formulas
-	"+1+cmd|' /C calc'!A0",                     //
-	"@SUM(A1)",                                 //
-	"-2+3",                                     //
-	"\t=1+1",                                   //
-	`<script>alert(1)</script><img src=x>`,     // HTML
-	"![i](http://x/y.png) [l](javascript:a) `c`", // Markdown
-	"a | b **bold** _it_ | \\",                   //
-	`\input{/etc/passwd} $x$ %c {} ~^_& "q" #1`,  // LaTeX
-	`[c] \\[1em]`,       //
-	`"]; node [label="`, // DOT
+	// terminal escapes
+	"\x1b[31mred\x1b]0;title\x07",
+	// the same as one control character
+	"c1 \u009b31m",
+	// text that reads other than it is
+	"bidi \u202egnp.exe\u2066 zero\u200bwidth",
+	"not \xff UTF-8",
+	// formulas
+	`=HYPERLINK("http://x","y")`,
+	"+1+cmd|' /C calc'!A0",
+	"@SUM(A1)",
+	"-2+3",
+	"\t=1+1",
+	// HTML
+	`<script>alert(1)</script><img src=x>`,
+	// Markdown
+	"![i](http://x/y.png) [l](javascript:a) `c`",
+	"a | b **bold** _it_ | \\",
+	// LaTeX
+	`\input{/etc/passwd} $x$ %c {} ~^_& "q" #1`,
+	`[c] \\[1em]`,
+	// DOT
+	`"]; node [label="`,
 	"two\nlines",
 }
 
