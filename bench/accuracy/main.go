@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -16,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 	models := flags.String("models", "", "folder that keeps the trained models, so that a second run need not train them; \"\" keeps none")
 	seeds := flags.Int("seeds", 3, "trainings of each setting")
 	parallel := flags.Int("parallel", 2, "trainings at a time")
-	part := flags.String("part", "", "training or inference: replace that part of the file only")
+	part := flags.String("part", "", "training or inference: add what the file lacks of the one, or measure the other anew")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -78,10 +81,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	record.Machine, record.Corpus = host.Describe(), problem.Corpus
 	if *part != "inference" {
-		if record.Training, err = r.strides(ctx, *parallel); err != nil {
-			return err
-		}
-		if err := results.Write(*output, record); err != nil {
+		if err := r.strides(ctx, *parallel, &record, *output); err != nil {
 			return err
 		}
 	}
@@ -94,26 +94,42 @@ func run(ctx context.Context, args []string) error {
 	return results.Write(*output, record)
 }
 
-// strides trains the default model for equal numbers of windows at several strides.
-func (r *runner) strides(ctx context.Context, parallel int) ([]results.Trained, error) {
+// strides trains the default model for equal numbers of windows at several strides. Every training is
+// written when it is done, and none that the record holds is done again.
+func (r *runner) strides(ctx context.Context, parallel int, record *results.Accuracy, output string) error {
 	split, err := r.split(model.DefaultConfig().Window)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []results.Trained
+	done := slices.Clone(record.Training)
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
 	for _, epochs := range []int{1, 4} { // of stride 1
 		for _, stride := range []int{1, 2, 4, 8, 16} {
 			for seed := range r.seeds {
-				out = append(out, results.Trained{Stride: stride, Epochs: epochs * stride, Seed: uint64(seed + 1)})
+				t := results.Trained{Stride: stride, Epochs: epochs * stride, Seed: uint64(seed + 1)}
+				if slices.ContainsFunc(done, func(o results.Trained) bool {
+					return o.Stride == t.Stride && o.Epochs == t.Epochs && o.Seed == t.Seed
+				}) {
+					continue
+				}
+				group.Go(func() error {
+					if err := r.train(ctx, split, &t); err != nil {
+						return err
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					record.Training = append(record.Training, t)
+					slices.SortFunc(record.Training, func(a, b results.Trained) int {
+						return cmp.Or(cmp.Compare(a.Epochs/a.Stride, b.Epochs/b.Stride), cmp.Compare(a.Stride, b.Stride), cmp.Compare(a.Seed, b.Seed))
+					})
+					return results.Write(output, record)
+				})
 			}
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i := range out {
-		group.Go(func() error { return r.train(ctx, split, &out[i]) })
-	}
-	return out, group.Wait()
+	return group.Wait()
 }
 
 func (r *runner) train(ctx context.Context, split *dataset.Split, t *results.Trained) error {
