@@ -1,0 +1,25 @@
+package cluster
+
+import (
+	_ "github.com/BurntSushi/toml"
+	_ "github.com/go-json-experiment/json"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/uuid"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "k8s.io/client-go/discovery"
+	_ "k8s.io/client-go/dynamic"
+	_ "k8s.io/client-go/dynamic/dynamicinformer"
+	_ "k8s.io/client-go/informers"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/client-go/restmapper"
+	_ "k8s.io/client-go/tools/clientcmd"
+	_ "k8s.io/client-go/tools/leaderelection"
+	_ "k8s.io/client-go/tools/record"
+	_ "k8s.io/client-go/tools/remotecommand"
+	_ "k8s.io/client-go/tools/portforward"
+	_ "pgregory.net/rapid"
+	_ "sigs.k8s.io/yaml"
+)
