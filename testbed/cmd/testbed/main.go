@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"k8ntext/testbed/cluster"
 )
 
 // Exit codes, the same for every command and the same as those of k8ntext.
@@ -41,6 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
+	var inner cluster.InnerExit // has reported itself
+	if errors.As(err, &inner) {
+		return inner.Code
+	}
 	fmt.Fprintf(stderr, "testbed: %v\n", err)
 	return exitCode(ctx, err)
 }
@@ -55,7 +61,11 @@ type app struct {
 
 // commands lists the verbs. Each has a file of its own.
 func (a *app) commands() []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		a.buildCommand(),
+		a.upCommand(),
+		a.downCommand(),
+	}
 }
 
 func (a *app) rootCommand() *cobra.Command {
