@@ -65,6 +65,8 @@ func (a *app) commands() []*cobra.Command {
 		a.buildCommand(),
 		a.upCommand(),
 		a.downCommand(),
+		a.labelCommand(),
+		a.auditCommand(),
 	}
 }
 
