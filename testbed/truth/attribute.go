@@ -2,7 +2,6 @@ package truth
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
