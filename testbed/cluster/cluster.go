@@ -287,10 +287,14 @@ func (c *Cluster) up(ctx context.Context) error {
 		return err
 	}
 	go c.watchDisk()
-	for _, name := range []string{etcd, apiServer} {
-		if err := c.launch(name); err != nil {
-			return err
-		}
+	if err := c.launch(etcd); err != nil {
+		return err
+	}
+	if err := c.waitFor(ctx, time.Minute, etcd, c.etcdReady); err != nil {
+		return err
+	}
+	if err := c.launch(apiServer); err != nil {
+		return err
 	}
 	if err := c.connect(); err != nil {
 		return err

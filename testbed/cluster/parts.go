@@ -477,6 +477,17 @@ func (c *Cluster) WaitNodes(ctx context.Context) error {
 	})
 }
 
+// etcdReady tells whether etcd takes connections. An API server that starts earlier waits for it too, but
+// fills its log.
+func (c *Cluster) etcdReady(ctx context.Context) (bool, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.ports.etcd)))
+	if err != nil {
+		return false, err
+	}
+	return true, conn.Close()
+}
+
 func (c *Cluster) apiReady(ctx context.Context) (bool, error) {
 	answer, err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 	return string(answer) == "ok", err

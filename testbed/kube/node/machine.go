@@ -37,6 +37,14 @@ func (m *machine) RootFsInfo() (cadvisorapiv2.FsInfo, error) {
 	return m.ImagesFsInfo(context.Background())
 }
 
+func (m *machine) ContainerFsInfo(ctx context.Context) (cadvisorapiv2.FsInfo, error) {
+	return m.ImagesFsInfo(ctx)
+}
+
+func (m *machine) GetDirFsInfo(string) (cadvisorapiv2.FsInfo, error) {
+	return m.ImagesFsInfo(context.Background())
+}
+
 func (m *machine) VersionInfo() (*cadvisorapi.VersionInfo, error) {
 	return &cadvisorapi.VersionInfo{KernelVersion: "6.1.0-38-amd64", ContainerOsVersion: "Debian GNU/Linux 12 (bookworm)"}, nil
 }
