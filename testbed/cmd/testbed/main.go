@@ -63,6 +63,7 @@ type app struct {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.buildCommand(),
+		a.planCommand(),
 		a.upCommand(),
 		a.downCommand(),
 		a.labelCommand(),
