@@ -64,13 +64,18 @@ func newNormaliser(j *Journal, paths ...string) *normaliser {
 	return n
 }
 
-// tokenOf is what a recorded name has more than the logical one.
+// tokenOf is what a recorded name has more than the logical one: "-" and the token, at its end or before
+// a suffix of its kind. Empty: nothing.
 func tokenOf(n Name) string {
-	rest, ok := strings.CutPrefix(n.Recorded, n.Logical+"-")
-	if !ok || rest == "" || strings.ContainsAny(rest, "-./") {
-		return ""
+	more := len(n.Recorded) - len(n.Logical)
+	for at := 0; more > 1 && at <= len(n.Logical); at++ {
+		if n.Recorded[at] == '-' && n.Recorded[:at] == n.Logical[:at] && n.Recorded[at+more:] == n.Logical[at:] {
+			if token := n.Recorded[at+1 : at+more]; !strings.ContainsFunc(token, func(r rune) bool { return !isWordByte(byte(r)) }) {
+				return token
+			}
+		}
 	}
-	return rest
+	return ""
 }
 
 // appendLine appends a line of the log without stamps and tokens.

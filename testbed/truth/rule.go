@@ -26,6 +26,11 @@ func (a *attribution) rule(q *Request) verdict {
 	if v, ok := a.customInformer(q); ok {
 		return v
 	}
+	if q.node() != "" && q.Resource == "nodes" && q.Verb == "create" {
+		if v, ok := a.fault(q.node(), t, "node-fault"); ok {
+			return v
+		}
+	}
 	if class := backgroundOf(q); class != "" {
 		return a.background(q, "background:"+class)
 	}
