@@ -120,7 +120,7 @@ func (a *attribution) attribute(q *Request) verdict {
 		return q.verdict
 	}
 	q.state = 1
-	v := a.rule(q)
+	v := a.refine(q, a.rule(q))
 	// What belongs to the start of the control plane causes nothing in the recording.
 	if c := v.context(); c != nil && c.dropped && c.Trigger != q {
 		v = a.background(q, "background:"+v.class)

@@ -15,6 +15,15 @@ func decodeInto(body jsontext.Value, to any) {
 	}
 }
 
+// canonical is a value as JSON with sorted keys.
+func canonical(v any) string {
+	b, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 // pod is a request of a component about a pod. A pod's start belongs to what made the pod, whatever it
 // had to wait for, and its end to what asked for it.
 func (a *attribution) pod(q *Request, worker string) verdict {
