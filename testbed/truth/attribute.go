@@ -160,9 +160,10 @@ func (a *attribution) fault(node string, t int64, class string) (verdict, bool) 
 	return a.clock(fmt.Sprintf("fault %d", last), verdict{}, class), true
 }
 
+// isNode tells whether a component of a fault is a node: node/3, node/node-3 and node-3 are node-3.
 func isNode(component, node string) bool {
-	name, ok := strings.CutPrefix(component, "node/")
-	return ok && node != "" && (name == node || "node-"+name == node)
+	name := strings.TrimPrefix(component, "node/")
+	return node != "" && (name == node || component != name && "node-"+name == node)
 }
 
 // exchanges ties what is left: a component that reads something before it writes reads for the sake of

@@ -38,7 +38,7 @@ func (a *attribution) people() {
 	}
 	for _, c := range a.journal.Commands {
 		for n, requests := range split(c, sent[c]) {
-			x := &Context{ID: c.ID, Command: c, directs: requests, Trigger: trigger(requests)}
+			x := &Context{ID: c.ID, Command: c, directs: requests, Trigger: trigger(c, requests)}
 			if n > 0 || len(requests) < len(sent[c]) {
 				x.ID = fmt.Sprintf("%s.%d", c.ID, n+1)
 			}
@@ -100,9 +100,12 @@ func isReview(q *Request) bool {
 	return strings.HasSuffix(name, "reviews")
 }
 
-// trigger is the request that a context is about: the first that changed something, else that tried
-// to, else that connected to something, else that read something.
-func trigger(requests []*Request) *Request {
+// trigger is the request that a context of a command is about: the first that changed something, else
+// that tried to, else that connected to something or asked a question, else the first that read
+// something; where the command is to watch, the first watch.
+func trigger(c *Command, requests []*Request) *Request {
+	watches := strings.HasPrefix(c.Action, "watch") ||
+		slices.ContainsFunc(c.Argv, func(arg string) bool { return arg == "-w" || strings.HasPrefix(arg, "--watch") })
 	rank := func(q *Request) int {
 		switch {
 		case q.Resource == "":
@@ -111,11 +114,11 @@ func trigger(requests []*Request) *Request {
 			return 0
 		case q.changes() && !isReview(q):
 			return 1
-		case isReview(q):
-			return 3
 		case slices.Contains([]string{"exec", "attach", "portforward", "log", "proxy"}, q.Subresource):
 			return 2
-		case q.ok() || q.Code == 101:
+		case isReview(q):
+			return 3
+		case watches && q.Verb == "watch":
 			return 4
 		}
 		return 5

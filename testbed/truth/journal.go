@@ -75,6 +75,11 @@ func (j *Journal) Sequential() bool {
 // Command is the command with an id; nil if there is none.
 func (j *Journal) Command(id string) *Command { return j.byID[id] }
 
+// isPerson tells whether commands ran under a user's name.
+func (j *Journal) isPerson(user string) bool {
+	return slices.ContainsFunc(j.Commands, func(c *Command) bool { return c.User == user })
+}
+
 // at is the last command that had started at a time; nil before the first.
 func (j *Journal) at(t int64) *Command {
 	i, _ := slices.BinarySearchFunc(j.Commands, t, func(c *Command, t int64) int {

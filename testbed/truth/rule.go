@@ -12,9 +12,9 @@ func (a *attribution) rule(q *Request) verdict {
 	switch {
 	case t < a.journal.Started.UnixNano():
 		return a.background(q, "before-start")
-	case q.harness:
+	case q.harness, !a.journal.Ended.IsZero() && t > a.journal.Ended.UnixNano():
 		return a.background(q, "harness")
-	case !strings.HasPrefix(q.User, "system:"):
+	case a.journal.isPerson(q.User):
 		return verdict{class: "person-without-stamp"}
 	}
 	worker := q.worker()
