@@ -8,7 +8,7 @@ import "strings"
 func backgroundOf(q *Request) string {
 	system := strings.HasPrefix(q.User, "system:")
 	switch {
-	case strings.HasPrefix(q.Resource, "leases.") && (q.Namespace == "kube-node-lease" || q.Namespace == "kube-system") && system:
+	case strings.HasPrefix(q.Resource, "leases.") && system && q.worker() != "generic-garbage-collector":
 		return "lease"
 	case q.Verb == "watch":
 		return "watch"

@@ -163,7 +163,12 @@ func isTreeWorker(q *Request) bool {
 		"job-controller", "cronjob-controller", "generic-garbage-collector", "kubelet", "kube-scheduler":
 		return true
 	}
-	return false
+	return isOperator(q)
+}
+
+// isOperator tells of controllers that somebody installed.
+func isOperator(q *Request) bool {
+	return q.command == nil && strings.HasPrefix(q.User, "system:serviceaccount:") && !strings.HasPrefix(q.User, "system:serviceaccount:kube-system:")
 }
 
 // endNamespace makes the deletion of a namespace a change of all trees in it.
