@@ -3,6 +3,7 @@ package truth
 import (
 	"cmp"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -90,12 +91,7 @@ func (r *Recording) schedule() Route {
 
 // taints are the tokens that show in the lines of each request.
 func (r *Recording) taints() (map[*Request][]string, error) {
-	words := make(map[string]bool)
-	for _, c := range r.Journal.Commands {
-		for _, token := range c.tokens() {
-			words[token] = true
-		}
-	}
+	words := r.Journal.knownTokens()
 	byLine := make(map[int]*Request, r.Log.Lines)
 	for _, q := range r.Log.Requests {
 		for _, n := range q.Lines {
@@ -128,18 +124,45 @@ func (r *Recording) auditFile() string {
 	return file
 }
 
-// tokens are those of the objects that a command made, changed or asked for.
-func (c *Command) tokens() []string {
+// tokens are those of the objects that a command made, or named: by its journal entry and its
+// arguments, but for the namespace in which it worked.
+func (c *Command) tokens(known map[string]bool) []string {
 	var list []string
-	if c.Token != "" {
-		list = append(list, c.Token)
-	}
-	for _, n := range c.Names {
-		if t := tokenOf(n); t != "" && !slices.Contains(list, t) {
-			list = append(list, t)
+	add := func(token string) {
+		if known[token] && !slices.Contains(list, token) {
+			list = append(list, token)
 		}
 	}
+	add(c.Token)
+	for _, n := range c.Names {
+		add(tokenOf(n))
+	}
+	for k, arg := range c.Argv {
+		if k > 0 && (c.Argv[k-1] == "-n" || c.Argv[k-1] == "--namespace") || strings.HasPrefix(arg, "--namespace=") {
+			continue
+		}
+		eachWord([]byte(inNamespace.ReplaceAllString(arg, "$1")), func(word []byte) { add(string(word)) })
+	}
 	return list
+}
+
+// inNamespace is the part of a path that says where an object lies.
+var inNamespace = regexp.MustCompile(`/namespaces/[^/ ]+(/[^/ ]+)`)
+
+// knownTokens are all tokens of the journal.
+func (j *Journal) knownTokens() map[string]bool {
+	known := make(map[string]bool)
+	for _, c := range j.Commands {
+		if c.Token != "" {
+			known[c.Token] = true
+		}
+		for _, n := range c.Names {
+			if token := tokenOf(n); token != "" {
+				known[token] = true
+			}
+		}
+	}
+	return known
 }
 
 // taint are two routes over the tokens that travelled through names, labels and annotations into an
@@ -156,9 +179,10 @@ func (r *Recording) taint() ([]Route, error) {
 			changed[q.command] = true
 		}
 	}
+	known := r.Journal.knownTokens()
 	handlers := make(map[string][]*Command) // by start
 	for _, c := range r.Journal.Commands {
-		for _, token := range c.tokens() {
+		for _, token := range c.tokens(known) {
 			handlers[token] = append(handlers[token], c)
 		}
 	}
