@@ -49,6 +49,8 @@ type Action struct {
 	Wait string `json:"wait"`
 	// Think is how long the person waits before it.
 	Think time.Duration `json:"think"`
+	// Hasty people do not wait until the work is done; only where several act at a time.
+	Hasty bool `json:"hasty,omitempty"`
 	// Timeout ends a command that hangs.
 	Timeout time.Duration `json:"timeout"`
 	// Save keeps the output under this key; With takes such an output as bearer token.

@@ -201,7 +201,6 @@ func (r *run) make(ids []string, objects []*object, token string) error {
 			if err := r.allocate(rel.name, token, ""); err != nil {
 				return err
 			}
-			r.planner.living[key(rel.name.kind, rel.name.namespace, rel.name.word)] = false
 			r.objects["release:"+ids[0]] = rel.name
 			rel.name.alive = false
 		}

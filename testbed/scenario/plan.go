@@ -195,6 +195,7 @@ func (pl *planner) lane(lane int, queue []*run, budget int) ([]*Action, error) {
 			if a != nil {
 				a.Lane = lane
 				a.Think = pl.think()
+				a.Hasty = pl.profile.Overlap > 0 && pl.rng.Float64() < pl.profile.Overlap
 				actions = append(actions, a)
 			}
 			if done {

@@ -64,6 +64,8 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.buildCommand(),
 		a.planCommand(),
+		a.runCommand(),
+		a.operatorCommand(),
 		a.upCommand(),
 		a.downCommand(),
 		a.labelCommand(),
