@@ -75,6 +75,7 @@ type Cluster struct {
 	client  *kubernetes.Clientset // the harness's
 	config  *rest.Config
 	record  Record
+	lock    *nameLock
 	failed  chan struct{}
 	stopped chan struct{} // closed by Down
 
@@ -173,6 +174,23 @@ func (o Options) check() error {
 
 // claim takes the cluster's name, and writes down who to end to free it.
 func (c *Cluster) claim() error {
+	lock, err := lockName(c.options.Cache, c.options.Name)
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("a cluster named %s runs: choose another name, or end it with: testbed down %s", c.options.Name, c.options.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.occupy(); err != nil {
+		lock.release()
+		return err
+	}
+	c.lock = lock
+	return nil
+}
+
+// occupy makes the folders of a cluster whose name is taken, and its record.
+func (c *Cluster) occupy() error {
 	records, err := Records(c.options.Cache)
 	if err != nil {
 		return err
@@ -180,9 +198,6 @@ func (c *Cluster) claim() error {
 	for _, r := range records {
 		if r.Name != c.options.Name {
 			continue
-		}
-		if r.Alive() && os.Getenv(insideVariable) == "" {
-			return fmt.Errorf("a cluster named %s runs since %s: choose another name, or end it with: testbed down %s", r.Name, r.Started.Format(time.DateTime), r.Name)
 		}
 		if err := r.End(c.options.Cache); err != nil {
 			return fmt.Errorf("clearing what an earlier cluster left: %w", err)
@@ -485,7 +500,7 @@ func (c *Cluster) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Args[0] = argv[0]
 	home := c.path("home")
-	cmd.Env = append(os.Environ(), "HOME="+home, "KUBECACHEDIR="+filepath.Join(home, "cache"), "KUBECONFIG=", "KUBECTL_KUBERC=false")
+	cmd.Env = append(environment(), "HOME="+home, "KUBECACHEDIR="+filepath.Join(home, "cache"), "KUBECONFIG=", "KUBECTL_KUBERC=false")
 	cmd.Dir = home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -546,5 +561,6 @@ func (c *Cluster) Down() error {
 		}
 	}
 	errs = append(errs, forget(c.options.Cache, c.options.Name))
+	c.lock.release()
 	return errors.Join(errs...)
 }

@@ -44,7 +44,7 @@ func (c *component) start() error {
 	defer log.Close()
 	cmd := exec.Command(c.binary)
 	cmd.Args = c.args
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Env = append(environment(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	ended := make(chan struct{})

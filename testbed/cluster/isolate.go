@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -140,6 +141,11 @@ func maker() (process, error) {
 	p.Pid, err1 = strconv.Atoi(pid)
 	p.Start, err2 = strconv.ParseUint(start, 10, 64)
 	return p, errors.Join(err1, err2)
+}
+
+// environment is this program's, for others: they are not the first program of a namespace.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, insideVariable+"=") })
 }
 
 // furnish gives a fresh namespace what a machine has: its own view of its processes, and a loopback device

@@ -110,9 +110,58 @@ func (r Record) write(cache string) error {
 	return os.Rename(path+".new", path)
 }
 
-// Alive tells whether any process of the cluster still runs.
-func (r Record) Alive() bool {
-	return r.Boot == bootID() && slices.ContainsFunc(r.Processes, process.alive)
+// Alive tells whether any process of the cluster still runs. The program that started it holds its lock as
+// long as it lives, in whichever namespace.
+func (r Record) Alive(cache string) (bool, error) {
+	l, err := lockName(cache, r.Name)
+	if errors.Is(err, errLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer l.release()
+	return r.Boot == bootID() && slices.ContainsFunc(r.Processes, process.alive), nil
+}
+
+// nameLock keeps a name for one cluster.
+type nameLock struct{ file *os.File }
+
+// errLocked says that a name is another's.
+var errLocked = errors.New("the name is taken")
+
+// lockName takes a name, or fails with errLocked. The kernel gives it back when the process ends.
+func lockName(cache, name string) (*nameLock, error) {
+	path := filepath.Join(runFolder(cache), name+".lock")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return nil, errLocked
+			}
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		// Between the opening and the locking, the holder before may have removed the file.
+		mine, err1 := f.Stat()
+		current, err2 := os.Stat(path)
+		if err1 == nil && err2 == nil && os.SameFile(mine, current) {
+			return &nameLock{f}, nil
+		}
+		f.Close()
+	}
+}
+
+// release gives the name back and removes its file.
+func (l *nameLock) release() {
+	os.Remove(l.file.Name()) // a file that stays is no harm
+	l.file.Close()
 }
 
 // Records lists the clusters that were started from a cache folder and not taken down, by name.

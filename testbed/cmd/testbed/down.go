@@ -46,9 +46,14 @@ func (a *app) down(cache string, names []string, all bool) error {
 	}
 	var errs []error
 	for _, r := range records {
-		state := "running"
-		if !r.Alive() {
-			state = "dead"
+		alive, err := r.Alive(cache)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		state := "dead"
+		if alive {
+			state = "running"
 		}
 		if all || slices.Contains(names, r.Name) {
 			if err := r.End(cache); err != nil {

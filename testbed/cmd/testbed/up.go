@@ -22,7 +22,7 @@ and takes everything down when it is interrupted. In a network namespace only
 commands inside it reach the cluster: name one behind "--" (a shell, say), and
 the cluster lives as long as it does.`,
 		Example: `  testbed up
-  testbed up --minor 1.35 --nodes 5 --level Metadata --dir recording -- bash
+  testbed up --minor 1.35 --nodes 5 --level Metadata -- kubectl get nodes
   testbed up --network loopback --api-port 6443`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -41,7 +41,7 @@ func (a *app) clusterFlags(c *cobra.Command, o *cluster.Options, network *string
 	f := c.Flags()
 	f.StringVar(&o.Name, "name", "testbed", "name of the cluster; several may run side by side")
 	f.StringVar(&o.Minor, "minor", "1.34", "minor of Kubernetes")
-	f.StringVar(&o.Dir, "dir", "recording", "folder of the audit log")
+	f.StringVar(&o.Dir, "dir", filepath.Join("recordings", "up"), "folder of the audit log")
 	f.StringVar(&o.Binary, "binary", "", "built binary (default: the cache's)")
 	f.IntVar(&o.Nodes, "nodes", cluster.DefaultNodes, "number of nodes")
 	f.StringVar((*string)(&o.Level), "level", string(cluster.RequestResponse), "audit level: RequestResponse, Request or Metadata")
