@@ -111,7 +111,7 @@ func send(ctx context.Context, h *http.Client, method, address, contentType, bod
 	if err != nil {
 		return nil, err
 	}
-	q.Header.Set("Accept", "application/json")
+	q.Header.Set("Accept", "application/json, */*")
 	if body != "" {
 		if contentType == "" {
 			contentType = "application/json"

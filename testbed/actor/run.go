@@ -112,6 +112,9 @@ func Run(ctx context.Context, c Cluster, plan *scenario.Plan, o Options) (result
 	if err := r.furnish(ctx); err != nil {
 		return Result{}, fmt.Errorf("prepare the recording: %w", errors.Join(err, context.Cause(ctx)))
 	}
+	if err := r.keepResources(ctx); err != nil {
+		return Result{}, fmt.Errorf("prepare the recording: %w", err)
+	}
 	quietly := scenario.Wait{Quiet: 3 * time.Second, Most: 30 * time.Second}
 	r.tail.settle(ctx, quietly, time.Now(), "")
 	j.write(mark{Kind: "phase", Name: "started", At: time.Now(), Detail: map[string]any{

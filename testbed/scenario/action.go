@@ -88,7 +88,7 @@ type Wait struct {
 var waits = map[string]Wait{
 	"none":  {},
 	"read":  {Quiet: 200 * time.Millisecond, Most: 4 * time.Second},
-	"write": {Quiet: 600 * time.Millisecond, Most: 10 * time.Second},
+	"write": {Quiet: 450 * time.Millisecond, Most: 10 * time.Second},
 	"work":  {Quiet: 1500 * time.Millisecond, Most: 40 * time.Second},
 	"long":  {Quiet: 3 * time.Second, Most: 75 * time.Second},
 	"gone":  {Quiet: 900 * time.Millisecond, Most: 60 * time.Second, Gone: true},

@@ -166,6 +166,9 @@ func (r *run) verb(st *Step) (*Action, error) {
 		a.Names = append(a.Names, Name{o.recorded, o.logical})
 		if spec.drops {
 			r.drop(o)
+			if o.kind.Name == "namespace" {
+				a.Namespace = o.recorded // whose end one waits for
+			}
 		}
 	}
 	if spec.drops && spec.operand == onKind {
@@ -313,6 +316,14 @@ func (r *run) kubectl(a *Action, st *Step, spec verbSpec, kind *Kind, objects []
 	if kind.Group() != "" && r.rng.IntN(2) == 0 && kind.Name != "apievent" {
 		res = kind.Resource + "." + kind.Group()
 	}
+	// Objects of several kinds are named one by one; of one kind, after it.
+	operands := append([]string{res}, names...)
+	if slices.ContainsFunc(objects, func(o *object) bool { return o.kind != kind }) {
+		operands = nil
+		for _, o := range objects {
+			operands = append(operands, o.kind.qualified()+"/"+o.recorded)
+		}
+	}
 	outputs := []string{"", "-o yaml", "-o json", "-o wide", "-o name"}
 	if spec.renders {
 		stdin, err := r.manifests(objects)
@@ -333,16 +344,16 @@ func (r *run) kubectl(a *Action, st *Step, spec verbSpec, kind *Kind, objects []
 	case "replace":
 		a.Argv = []string{"replace", "-f", "-"}
 	case "get":
-		a.Argv = slices.Concat([]string{"get", res}, names, fields(outputs[r.rng.IntN(len(outputs))]))
+		a.Argv = slices.Concat([]string{"get"}, operands, fields(outputs[r.rng.IntN(len(outputs))]))
 	case "describe":
-		a.Argv = slices.Concat([]string{"describe", res}, names)
+		a.Argv = slices.Concat([]string{"describe"}, operands)
 	case "label":
-		a.Argv = slices.Concat([]string{"label", "--overwrite", res}, names, []string{"tier=" + r.pick("gold", "silver", "bronze"), "seen=" + r.pick("yes", "no")})
+		a.Argv = slices.Concat([]string{"label", "--overwrite"}, operands, []string{"tier=" + r.pick("gold", "silver", "bronze"), "seen=" + r.pick("yes", "no")})
 	case "annotate":
 		notes := r.planner.lib.Notes
-		a.Argv = slices.Concat([]string{"annotate", "--overwrite", res}, names, []string{"note=" + notes[r.rng.IntN(len(notes))]})
+		a.Argv = slices.Concat([]string{"annotate", "--overwrite"}, operands, []string{"note=" + notes[r.rng.IntN(len(notes))]})
 	case "edit":
-		a.Argv = slices.Concat([]string{"edit", res}, names)
+		a.Argv = slices.Concat([]string{"edit"}, operands)
 	case "patch", "patch-status":
 		body, typ, err := r.patchOf(st, objects[0], token)
 		if err != nil {
@@ -357,7 +368,7 @@ func (r *run) kubectl(a *Action, st *Step, spec verbSpec, kind *Kind, objects []
 	case "scale":
 		a.Argv = slices.Concat([]string{"scale", res}, names, []string{"--replicas=" + r.number64(st.Count)})
 	case "delete":
-		a.Argv = slices.Concat([]string{"delete", res}, names, []string{"--wait=false"})
+		a.Argv = slices.Concat([]string{"delete"}, operands, []string{"--wait=false"})
 		if kind.Workload && r.rng.IntN(4) == 0 && kind.Name != "namespace" {
 			a.Argv = append(a.Argv, "--cascade=foreground")
 		}
@@ -371,7 +382,7 @@ func (r *run) kubectl(a *Action, st *Step, spec verbSpec, kind *Kind, objects []
 	case "get-pod":
 		a.Argv = append([]string{"get", "pod", r.pod(objects[0])}, fields(outputs[r.rng.IntN(len(outputs))])...)
 	case "logs":
-		a.Argv = append([]string{"logs", r.pod(objects[0])}, fields(r.pick("", "--tail=5", "--timestamps", "--all-containers"))...)
+		a.Argv = append([]string{"logs", r.pod(objects[0]), "-c", "main"}, fields(r.pick("", "--tail=5", "--timestamps"))...)
 	case "resize":
 		body, typ, err := r.patchOf(st, objects[0], token)
 		if err != nil {
@@ -506,6 +517,10 @@ func (r *run) client(a *Action, st *Step, spec verbSpec, kind *Kind, objects []*
 		case "watch-one":
 			add("GET", one(ns, "", ""), url.Values{"watch": {"true"}, "timeoutSeconds": {seconds}, "fieldSelector": {"metadata.name=" + o.recorded}}, "", "")
 		case "delete":
+			if kind.Name == "namespace" {
+				add("DELETE", one("", o.recorded, ""), nil, "", "")
+				continue
+			}
 			add("DELETE", one(ns, o.recorded, ""), nil, `{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"`+r.pick("Background", "Background", "Foreground")+`"}`, "")
 		case "delete-label":
 			add("DELETE", one(ns, "", ""), url.Values{"labelSelector": {"app=" + labelValue(o.recorded)}}, "", "")
@@ -515,7 +530,7 @@ func (r *run) client(a *Action, st *Step, spec verbSpec, kind *Kind, objects []*
 		case "get-pod":
 			add("GET", "/api/v1/namespaces/"+ns+"/pods/"+r.pod(o), nil, "", "")
 		case "logs":
-			add("GET", "/api/v1/namespaces/"+ns+"/pods/"+r.pod(o)+"/log", url.Values{"tailLines": {"20"}}, "", "")
+			add("GET", "/api/v1/namespaces/"+ns+"/pods/"+r.pod(o)+"/log", url.Values{"tailLines": {"20"}, "container": {"main"}}, "", "")
 		case "proxy-pod":
 			add("GET", "/api/v1/namespaces/"+ns+"/pods/"+r.pod(o)+"/proxy/", nil, "", "")
 		case "resize":

@@ -27,6 +27,8 @@ type Kind struct {
 	Subresources []string `toml:"subresources"`
 	// Without lists verbs of the vocabulary that this kind does not offer.
 	Without []Verb `toml:"without"`
+	// Bare marks kinds whose objects are questions: they have no name.
+	Bare bool `toml:"bare"`
 	// Suffix ends the name of every object, for kinds whose names must have a certain form.
 	Suffix string `toml:"suffix"`
 	// Prefix begins it.

@@ -285,7 +285,7 @@ var quoted = regexp.MustCompile(`unknown \w+ "([^"]+)"`)
 
 // keys are all keys of the schema, for suggestions.
 var keys = []string{
-	"any", "pods", "exists", "partials", "words", "notes", "kind", "chart", "role", "scenario", "resource", "api", "namespaced", "workload",
+	"bare", "any", "pods", "exists", "partials", "words", "notes", "kind", "chart", "role", "scenario", "resource", "api", "namespaced", "workload",
 	"subresources", "without", "suffix", "prefix", "logical", "draw", "patch", "body", "objects", "users", "group",
 	"clusterrole", "rules", "agents", "expired", "id", "about", "differs", "tags", "roles", "namespace", "kinds",
 	"except", "every", "alone", "steps", "do", "kubectl", "on", "makes", "drops", "tool", "by", "set", "type", "path",

@@ -219,7 +219,7 @@ func (r *run) next() (a *Action, done bool, err error) {
 func (r *run) left() []*object {
 	var out []*object
 	for _, id := range slices.Sorted(maps.Keys(r.objects)) {
-		if o := r.objects[id]; o.alive && o != r.own {
+		if o := r.objects[id]; o.alive && o != r.own && !o.kind.Bare {
 			out = append(out, o)
 		}
 	}
@@ -423,6 +423,12 @@ func (r *run) manifest(o *object) (map[string]any, error) {
 			} else {
 				meta[key] = v
 			}
+		}
+	}
+	if o.kind.Bare {
+		meta = map[string]any{}
+		if o.namespace != "" {
+			meta["namespace"] = o.namespace
 		}
 	}
 	body["apiVersion"], body["kind"], body["metadata"] = o.kind.API, o.kind.Kind, meta

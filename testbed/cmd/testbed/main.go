@@ -66,6 +66,7 @@ func (a *app) commands() []*cobra.Command {
 		a.planCommand(),
 		a.runCommand(),
 		a.operatorCommand(),
+		a.coverageCommand(),
 		a.upCommand(),
 		a.downCommand(),
 		a.labelCommand(),
