@@ -300,6 +300,9 @@ func (a *attribution) complete(i *instance, t int64) bool {
 	}
 	switch i.resource {
 	case "deployments.apps":
+		if spec.Paused {
+			return status.Observed == o.Metadata.Generation // it rests, whatever its state
+		}
 		if have != want || status.Updated != want || status.Avail != want {
 			return false
 		}
@@ -316,7 +319,7 @@ func (a *attribution) complete(i *instance, t int64) bool {
 			return false
 		}
 	case "jobs.batch":
-		return status.Completed != "" || status.holds("Complete") || status.holds("Failed") || spec.Suspend != nil && *spec.Suspend
+		return status.finished() || spec.Suspend != nil && *spec.Suspend
 	case "pods":
 		return i.asked(t) == nil && ready(o)
 	default:

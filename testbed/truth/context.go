@@ -9,15 +9,14 @@ import (
 
 // Context is what one request started: that request and all that it caused.
 type Context struct {
-	ID        string
-	Command   *Command // that a person ran; nil: nobody asked for it
-	Parent    *Context // whose clock or threshold started it; nil: none
-	Trigger   *Request
-	Requests  []*Request // by time
-	directs   []*Request // that the command sent
-	dropped   bool       // its trigger is no part of the recording proper
-	clock     string     // what ticked, where no person and no single request started it
-	threshold bool
+	ID       string
+	Command  *Command // that a person ran; nil: nobody asked for it
+	Parent   *Context // whose clock or threshold started it; nil: none
+	Trigger  *Request
+	Requests []*Request // by time
+	directs  []*Request // that the command sent
+	dropped  bool       // its trigger is no part of the recording proper
+	clock    string     // what ticked, where no person and no single request started it
 }
 
 // Operation is the command that the context shares with the others that it started; empty: none.

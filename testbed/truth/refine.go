@@ -118,7 +118,8 @@ func template(o *object) string {
 	return canonical(spec.Template)
 }
 
-// altered are the changes of i up to t that changed what f tells of it, its creation the first.
+// altered are the changes of i up to t that changed what f tells of it, its creation the first. Where
+// f says nothing, nothing is changed.
 func (i *instance) altered(t int64, f func(*object) string) []*Request {
 	var by []*Request
 	last := ""
@@ -129,7 +130,7 @@ func (i *instance) altered(t int64, f func(*object) string) []*Request {
 		if v.request.Received > t {
 			continue
 		}
-		if text := f(v.object); text != last {
+		if text := f(v.object); text != last && text != "" {
 			last = text
 			by = append(by, v.request)
 		}
@@ -144,7 +145,12 @@ func (a *attribution) replicaSet(q *Request, i *instance) verdict {
 	if d == nil || d.resource != "deployments.apps" {
 		return verdict{}
 	}
-	templates := d.altered(q.Received, template)
+	templates := d.altered(q.Received, func(o *object) string {
+		if spec := decodeWorkload(o.Spec); spec.Paused {
+			return "" // it counts from the moment of resuming
+		}
+		return template(o)
+	})
 	if len(templates) == 0 {
 		return verdict{}
 	}

@@ -42,9 +42,8 @@ type Request struct {
 	state   int8 // of its attribution: 0 to do, 1 under way, 2 done
 }
 
-func (q *Request) ok() bool   { return q.Code >= 200 && q.Code < 300 }
-func (q *Request) dry() bool  { return strings.Contains(q.URI, "dryRun=") }
-func (q *Request) done() bool { return q.Stages[len(q.Stages)-1] != "RequestReceived" }
+func (q *Request) ok() bool  { return q.Code >= 200 && q.Code < 300 }
+func (q *Request) dry() bool { return strings.Contains(q.URI, "dryRun=") }
 
 // changes tells whether the request's verb changes things.
 func (q *Request) changes() bool {

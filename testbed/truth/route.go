@@ -186,17 +186,34 @@ func (r *Recording) taint() ([]Route, error) {
 			handlers[token] = append(handlers[token], c)
 		}
 	}
-	any := r.route("taint", "the command handled an object of which the token shows in the event; reads the journal and the text of the lines",
+	places := make(map[string][]string) // tokens in the names of namespaces
+	for _, q := range r.Log.Requests {
+		if _, seen := places[q.Namespace]; !seen {
+			places[q.Namespace] = []string{}
+			eachWord([]byte(q.Namespace), func(word []byte) { places[q.Namespace] = append(places[q.Namespace], string(word)) })
+		}
+	}
+	// A command such as "delete pods --all" names nothing that can be found again.
+	nameless := func(c *Command) bool { return len(c.tokens(known)) == 0 }
+	any := r.route("taint", "the command handled an object of which the token shows in the event; reads the journal and the text of the lines; silent on commands that name nothing",
 		func(q *Request, truth *Command) (bool, bool) {
+			if nameless(truth) {
+				return false, false
+			}
+			said := false
 			for _, token := range found[q] {
 				if slices.Contains(handlers[token], truth) {
 					return true, true
 				}
+				said = said || !slices.Contains(places[q.Namespace], token)
 			}
-			return false, len(found[q]) > 0
+			return false, said // the namespace's own token alone tells nothing of what is in it
 		})
 	last := r.route("taint-last", "and no later command changed any such object before the event came; reads the time of the event too",
 		func(q *Request, truth *Command) (bool, bool) {
+			if nameless(truth) {
+				return false, false
+			}
 			var last *Command
 			for _, token := range found[q] {
 				for _, c := range handlers[token] {
@@ -204,6 +221,9 @@ func (r *Recording) taint() ([]Route, error) {
 						last = c
 					}
 				}
+			}
+			if last != truth && !slices.ContainsFunc(found[q], func(token string) bool { return !slices.Contains(places[q.Namespace], token) }) {
+				return false, false
 			}
 			return last == truth, last != nil
 		})

@@ -194,7 +194,7 @@ func (a *attribution) event(q *Request) verdict {
 }
 
 var (
-	jobOfEvent = regexp.MustCompile(`(?i)\bjob:? ([a-z0-9.-]*[a-z0-9])`)
+	jobOfEvent = regexp.MustCompile(`(?:[Jj]ob:? |did not create or forgot: )([a-z0-9.-]*[a-z0-9])`)
 	podOfEvent = regexp.MustCompile(`(?:Created|Deleted) pod: (\S+)|(?:create|delete) Pod (\S+) in `)
 )
 

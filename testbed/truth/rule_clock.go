@@ -176,12 +176,32 @@ func (a *attribution) cronJob(q *Request) verdict {
 	if i == nil {
 		return a.soughtBefore(q)
 	}
-	c, job := i.lastChange(t), a.newestJob(i.uid, t)
-	if job != nil && (c == nil || job.created > c.at) {
-		return a.made(job, "cronjob-status")
+	// What happened last to the cron job or to one of its jobs.
+	v, at := a.work(i, t, "owner-chain").or(a.made(i, "owner-chain")), i.created
+	if c := i.lastChange(t); c != nil {
+		at = c.at
 	}
-	return a.work(i, t, "owner-chain").or(a.made(i, "owner-chain"))
+	for _, job := range i.children {
+		if job.resource != "jobs.batch" {
+			continue
+		}
+		if job.created <= t+slack && job.created > at && job.creator != nil {
+			v, at = a.made(job, "cronjob-status"), job.created
+		}
+		if d := job.asked(t); d != nil && d.Received > at && d.worker() != "cronjob-controller" {
+			v, at = a.ended(job, t, "cronjob-status"), d.Received
+		}
+		for _, state := range job.versions {
+			if state.at > at && state.at <= t && state.object != nil && decodeWorkload(state.object.State).finished() {
+				v, at = a.made(job, "cronjob-status"), state.at
+				break // it was not over before
+			}
+		}
+	}
+	return v
 }
+
+func (w workload) finished() bool { return w.Completed != "" || w.holds("Complete") || w.holds("Failed") }
 
 // newestJob is the job that the clock of a cron job started last before t.
 func (a *attribution) newestJob(owner string, t int64) *instance {
