@@ -78,7 +78,7 @@ var errTimeUp = errors.New("time is up")
 
 // Run executes the plan. When the context ends, or time is up, it ends cleanly and says what is missing;
 // the recording remains readable in any case.
-func Run(ctx context.Context, c Cluster, plan *scenario.Plan, o Options) (result Result, err error) {
+func Run(outer context.Context, c Cluster, plan *scenario.Plan, o Options) (result Result, err error) {
 	began := time.Now()
 	j, err := newJournal(filepath.Join(o.Dir, JournalFile))
 	if err != nil {
@@ -91,7 +91,7 @@ func Run(ctx context.Context, c Cluster, plan *scenario.Plan, o Options) (result
 	}
 	r.people = newPeople(c, o.Library)
 	r.client = newClient(r.people)
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
@@ -131,6 +131,9 @@ func Run(ctx context.Context, c Cluster, plan *scenario.Plan, o Options) (result
 	cause := context.Cause(ctx)
 	result = r.result(began)
 	j.write(mark{Kind: "phase", Name: "ended", At: time.Now(), Detail: result})
+	if outer.Err() != nil {
+		cause = outer.Err() // whatever ended it, the caller knows
+	}
 	if cause != nil && !errors.Is(cause, errTimeUp) {
 		return result, fmt.Errorf("recorded %d of %d actions: %w", result.Done, result.Planned, cause)
 	}

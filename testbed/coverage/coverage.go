@@ -128,7 +128,9 @@ func Of(dirs ...string) (*Report, error) {
 			r.Rare = append(r.Rare, RareLabel{l, n})
 		}
 	}
-	slices.SortFunc(r.Rare, func(a, b RareLabel) int { return cmp.Or(cmp.Compare(a.Count, b.Count), cmp.Compare(a.String(), b.String())) })
+	slices.SortFunc(r.Rare, func(a, b RareLabel) int {
+		return cmp.Or(cmp.Compare(a.Count, b.Count), cmp.Compare(a.String(), b.String()))
+	})
 	return r, nil
 }
 

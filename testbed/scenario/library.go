@@ -204,6 +204,11 @@ func Load(fsys fs.FS) (*Library, error) {
 			return nil, fmt.Errorf("read scenarios: %w", err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(lib.Roles)) {
+		if len(lib.Roles[name].Users) == 0 {
+			return nil, fmt.Errorf("read scenarios: role %q has no users", name)
+		}
+	}
 	for _, s := range lib.Scenarios {
 		if err := lib.check(s); err != nil {
 			return nil, locate(s, sources[s.file], err)
@@ -261,11 +266,11 @@ func decode[T any](name, text string) (*T, error) {
 				line = n
 			}
 		}
-		var inner interface{ Unwrap() error }
-		if errors.As(err, &inner) && inner.Unwrap() != nil {
-			err = inner.Unwrap()
+		message := err.Error()
+		if i := strings.Index(message, "unknown "); i > 0 {
+			message = message[i:] // ours, without the decoder's idea of the line
 		}
-		return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+		return nil, fmt.Errorf("%s:%d: %s", name, line, message)
 	}
 	for _, path := range meta.Undecoded() {
 		// What lies in tables of free form is checked against the kinds later.
@@ -340,6 +345,12 @@ func (lib *Library) check(s *Scenario) error {
 	if s.ID == "" || s.About == "" || len(s.Steps) == 0 {
 		return errors.New(`"id", "about" and "steps" are needed`)
 	}
+	if len(s.Roles) == 0 && lib.Roles["admin"] == nil {
+		return errors.New(`it names no roles, and there is no role "admin"`)
+	}
+	if s.Namespace == "own" && lib.Kinds["namespace"] == nil {
+		return errors.New(`its namespace is its own, but there is no kind "namespace"`)
+	}
 	for _, r := range s.Roles {
 		if lib.Roles[r] == nil {
 			return wordError{r, unknown("role", r, slices.Collect(maps.Keys(lib.Roles)))}
@@ -366,6 +377,9 @@ func (lib *Library) check(s *Scenario) error {
 func (lib *Library) checkObject(s *Scenario, id string, params map[string]any) error {
 	if name, ok := params["chart"].(string); ok {
 		c := lib.Charts[name]
+		if lib.Kinds["secret"] == nil {
+			return errors.New(`it has a chart, but there is no kind "secret" for its releases`)
+		}
 		if c == nil {
 			return wordError{name, unknown("chart", name, slices.Collect(maps.Keys(lib.Charts)))}
 		}
@@ -413,6 +427,9 @@ func (lib *Library) checkStep(s *Scenario, st *Step) error {
 	}
 	if _, known := waits[st.Wait]; !known && st.Wait != "" {
 		return wordError{st.Wait, unknown("wait", st.Wait, slices.Collect(maps.Keys(waits)))}
+	}
+	if len(st.Times) > 2 || len(st.Times) == 2 && st.Times[1] < st.Times[0] || slices.ContainsFunc(st.Times, func(n int) bool { return n < 0 || n > 1000 }) {
+		return fmt.Errorf(`"times" is %v: use one number, or the least and the most, up to 1000`, st.Times)
 	}
 	if !slices.Contains([]string{"", "merge", "json", "strategic"}, st.Type) {
 		return wordError{st.Type, unknown("patch type", st.Type, []string{"merge", "json", "strategic"})}

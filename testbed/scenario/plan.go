@@ -79,6 +79,9 @@ func (pl *planner) queues(lanes int) ([][]*run, error) {
 		for _, i := range order {
 			v := variants[i]
 			every := max(1, v.scenario.Every)
+			if every > pl.profile.Rounds {
+				every = 1 // else it might never run
+			}
 			for _, tag := range v.scenario.Tags {
 				every = max(every, pl.profile.Every[tag])
 			}
