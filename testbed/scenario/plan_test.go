@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -105,7 +106,8 @@ type object struct {
 func manifests(t *testing.T, a *scenario.Action) []object {
 	t.Helper()
 	var texts []string
-	if a.Stdin != "" && a.Tool == scenario.ToolKubectl && len(a.Argv) > 0 && (a.Argv[0] == "create" || a.Argv[0] == "apply") {
+	if a.Stdin != "" && a.Tool == scenario.ToolKubectl && len(a.Argv) > 0 && (a.Argv[0] == "create" || a.Argv[0] == "apply") &&
+		!slices.Contains(a.Argv, "--dry-run=server") {
 		texts = strings.Split(a.Stdin, "\n---\n")
 	}
 	for _, q := range a.Requests {

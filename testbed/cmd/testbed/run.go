@@ -14,10 +14,14 @@ import (
 	"k8ntext/testbed/actor"
 	"k8ntext/testbed/cluster"
 	"k8ntext/testbed/operator"
+	"k8ntext/testbed/scenario"
 )
 
 // recordingFile says what a recording is: options, seed, versions, times.
 const recordingFile = "recording.toml"
+
+// planFile is the plan, as testbed plan -o json prints it.
+const planFile = "plan.json"
 
 // recording is the content of recording.toml.
 type recording struct {
@@ -80,6 +84,9 @@ usable. The profile gives version, nodes and audit level unless flags do.`,
 			if err := emptyFolder(o.Dir); err != nil {
 				return err
 			}
+			if err := writePlan(filepath.Join(o.Dir, planFile), plan); err != nil {
+				return err
+			}
 			out := recording{
 				Profile: plan.Profile, Part: flags.part, Seed: plan.Seed, Mode: plan.Mode, Nodes: o.Nodes, Level: string(o.Level),
 				Network: string(o.Network), Started: time.Now().UTC(), Planned: len(plan.Actions),
@@ -127,6 +134,15 @@ func emptyFolder(dir string) error {
 		return usagef("the folder %s is not empty: a recording needs one of its own", dir)
 	}
 	return os.MkdirAll(dir, 0o755)
+}
+
+// writePlan keeps what was to be done beside what was done.
+func writePlan(path string, plan *scenario.Plan) error {
+	text, err := json.Marshal(plan)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
 }
 
 func writeRecording(path string, r recording) error {
