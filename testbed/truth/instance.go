@@ -271,8 +271,10 @@ func endsAtOnce(i *instance, q *Request) bool {
 	if i.resource == "pods" {
 		return q.node() != "" || q.sent != nil && q.sent.Grace != nil && *q.sent.Grace == 0
 	}
-	return q.Verb == "delete" && (q.answer == nil || q.answer.Kind == "Status" || len(q.answer.Metadata.Finalizers) == 0)
+	return isDeletion(q) && (q.answer == nil || q.answer.Kind == "Status" || len(q.answer.Metadata.Finalizers) == 0)
 }
+
+func isDeletion(q *Request) bool { return q.Verb == "delete" || q.Verb == "deletecollection" }
 
 // isKubelets tells of a kubelet's deletion, which only finishes what others asked for.
 func isKubelets(q *Request) bool { return q.node() != "" }

@@ -24,6 +24,8 @@ func (a *attribution) refine(q *Request, v verdict) verdict {
 	case q.Resource == "pods" && (q.Verb == "create" || q.Verb == "delete") && strings.HasSuffix(worker, "-controller"):
 		closer = a.replica(q)
 	case i == nil:
+	case i.resource == "pods" && isTreeWorker(q) && i.lastChange(q.Received) != nil && worker != "kubelet": // it was changed itself
+		closer = a.attribute(i.lastChange(q.Received).request)
 	case q.Subresource == "status" && q.Verb != "get" && isTreeWorker(q):
 		closer = a.observed(q, i)
 	case q.Resource == "replicasets.apps" && worker == "deployment-controller":
@@ -255,6 +257,12 @@ func (a *attribution) replica(q *Request) verdict {
 		}
 		if d := p.asked(q.Received); d != nil && d != q {
 			steps = append(steps, step{d.Received, 1, d})
+		}
+		for _, o := range p.owners { // a changed label sets a pod free
+			if c := p.lastChange(o.at); o.uid == "" && c != nil && p.owners[0].uid == w.uid {
+				steps = append(steps, step{c.at, 1, c.request})
+				break
+			}
 		}
 	}
 	slices.SortStableFunc(steps, func(x, y step) int { return cmp.Compare(x.at, y.at) })

@@ -194,7 +194,7 @@ func (a *attribution) event(q *Request) verdict {
 }
 
 var (
-	jobOfEvent = regexp.MustCompile(`(?:[Jj]ob:? |did not create or forgot: )([a-z0-9.-]*[a-z0-9])`)
+	jobOfEvent = regexp.MustCompile(`(?:Created job |Deleted job |[Cc]ompleted job: |went missing: |or forgot: )([a-z0-9.-]*[a-z0-9])`)
 	podOfEvent = regexp.MustCompile(`(?:Created|Deleted) pod: (\S+)|(?:create|delete) Pod (\S+) in `)
 )
 
@@ -263,7 +263,10 @@ func (a *attribution) collected(q *Request) verdict {
 			}
 		}
 	}
-	return a.ended(i, t, class)
+	if v := a.ended(i, t, class); len(v.of) > 0 {
+		return v
+	}
+	return a.work(i, t, class).or(a.made(i, class)) // it makes sure that an owner is still there
 }
 
 // furnished is what every namespace gets: its account and the cluster's certificate.

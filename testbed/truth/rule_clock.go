@@ -201,7 +201,9 @@ func (a *attribution) cronJob(q *Request) verdict {
 	return v
 }
 
-func (w workload) finished() bool { return w.Completed != "" || w.holds("Complete") || w.holds("Failed") }
+func (w workload) finished() bool {
+	return w.Completed != "" || w.holds("Complete") || w.holds("Failed")
+}
 
 // newestJob is the job that the clock of a cron job started last before t.
 func (a *attribution) newestJob(owner string, t int64) *instance {

@@ -11,6 +11,10 @@ import (
 
 // The rules in this file ask what changed in an object that sums up others, and what changed in these.
 
+// lag is how late a controller may see a change: what it had not seen when it wrote last may have been
+// stored before.
+const lag = int64(1_000_000_000)
+
 // endpoints is the work on the addresses of a service: of the pods that came, went or changed.
 func (a *attribution) endpoints(q *Request) verdict {
 	t := q.Received
@@ -59,9 +63,6 @@ func (a *attribution) endpoints(q *Request) verdict {
 			}
 		}
 	}
-	// The controller sees changes some time after they are stored: what it had not seen when it wrote
-	// last may have been stored before.
-	const lag = int64(1_000_000_000)
 	change := service.lastChange(t)
 	if change != nil && (change.request == service.creator || change.done < since-lag) {
 		change = nil
@@ -297,32 +298,43 @@ func (a *attribution) budget(q *Request) verdict {
 	if !ok {
 		return either(class, append(causes, verdict{})...)
 	}
+	counted := a.counted(q, s, since)
+	if len(causes)+len(counted) == 0 {
+		counted = a.counted(q, s, since-lag) // it had not seen it yet
+	}
+	if causes = append(causes, counted...); len(causes) == 0 {
+		return verdict{class: class}
+	}
+	return either(class, causes...)
+}
+
+// counted are the causes of what changed, since a time, in the pods that a selector means, and in the
+// number that their workloads ask for.
+func (a *attribution) counted(q *Request, s labels.Selector, since int64) []verdict {
+	var causes []verdict
 	for _, p := range a.objects.byKind[objectKind{"pods", q.Namespace}] {
-		o := p.object(t)
+		o := p.object(q.Received)
 		if o == nil || !s.Matches(labels.Set(o.Metadata.Labels)) {
 			continue
 		}
-		if r := a.lastOf(p, since, t); r != nil {
+		if r := a.lastOf(p, since, q.Received); r != nil {
 			causes = append(causes, a.attribute(r))
 		}
 	}
 	for _, kind := range []string{"deployments.apps", "replicasets.apps", "statefulsets.apps", "replicationcontrollers"} {
 		for _, w := range a.objects.byKind[objectKind{kind, q.Namespace}] {
-			o := w.object(t)
+			o := w.object(q.Received)
 			if o == nil || !s.Matches(labels.Set(templateLabels(o))) {
 				continue
 			}
 			for _, c := range w.changes {
-				if c.done > since && c.at <= t {
+				if c.done > since && c.at <= q.Received {
 					causes = append(causes, a.attribute(c.request))
 				}
 			}
 		}
 	}
-	if len(causes) == 0 {
-		return verdict{class: class}
-	}
-	return either(class, causes...)
+	return causes
 }
 
 func templateLabels(o *object) map[string]string {
@@ -421,6 +433,21 @@ func (a *attribution) quota(q *Request) verdict {
 	if c := i.lastChange(t); c != nil && c.done > since {
 		causes = append(causes, a.attribute(c.request))
 	}
+	used := a.used(q, since)
+	if len(causes)+len(used) == 0 {
+		used = a.used(q, since-lag) // it had not seen it yet
+	}
+	causes = append(causes, used...)
+	if len(causes) == 0 {
+		return verdict{class: class}
+	}
+	return either(class, causes...)
+}
+
+// used are the causes of what came and went since a time, of the kinds whose count changed.
+func (a *attribution) used(q *Request, since int64) []verdict {
+	var causes []verdict
+	t := q.Received
 	for kind, direction := range a.quotaChanges(q) {
 		for _, o := range a.objects.byKind[objectKind{kind, q.Namespace}] {
 			switch {
@@ -431,10 +458,7 @@ func (a *attribution) quota(q *Request) verdict {
 			}
 		}
 	}
-	if len(causes) == 0 {
-		return verdict{class: class}
-	}
-	return either(class, causes...)
+	return causes
 }
 
 // finished tells whether a pod came to its end by itself between two times.

@@ -120,7 +120,12 @@ func (a *attribution) inside(q *Request) verdict {
 		fits = func(p *Request) bool {
 			return mutates(p) && (p.Resource == "pods" || p.Resource == "persistentvolumeclaims")
 		}
-	case "secrets", "configmaps":
+	case "secrets":
+		if q.Verb == "patch" && q.sent != nil && q.sent.Metadata.Labels["kubernetes.io/legacy-token-last-used"] != "" {
+			return a.background(q, "background:legacy-token")
+		}
+		fits = mutates
+	case "configmaps":
 		fits = mutates
 	case "customresourcedefinitions", "apiservices", "flowschemas", "prioritylevelconfigurations", "validatingadmissionpolicies",
 		"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "clusterroles", "clusterrolebindings", "servicecidrs":
