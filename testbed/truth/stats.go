@@ -15,10 +15,38 @@ type Stats struct {
 	Caused     int `json:"caused"`
 	Background int `json:"background"`
 	Ambiguous  int `json:"ambiguous"`
-	Contexts   int `json:"contexts"` // of people
+	Contexts   int `json:"contexts"`   // of people
+	Operations int `json:"operations"` // commands that sent anything
+
+	ContextSizes   Sizes `json:"context_sizes"`
+	OperationSizes Sizes `json:"operation_sizes"`
 
 	Classes []Count `json:"classes"`
 	Unsure  []Count `json:"unsure"` // what is ambiguous
+}
+
+// Sizes counts contexts by their number of events.
+type Sizes struct {
+	Of1   int `json:"1-4"`
+	Of5   int `json:"5-19"`
+	Of20  int `json:"20-49"`
+	Of50  int `json:"50-99"`
+	Of100 int `json:"100+"`
+}
+
+func (s *Sizes) add(n int) {
+	switch {
+	case n >= 100:
+		s.Of100++
+	case n >= 50:
+		s.Of50++
+	case n >= 20:
+		s.Of20++
+	case n >= 5:
+		s.Of5++
+	default:
+		s.Of1++
+	}
 }
 
 // Count is how often something occurs.
@@ -50,10 +78,17 @@ func (r *Recording) Stats() Stats {
 		}
 		classes[q.verdict.class]++
 	}
+	operations := make(map[*Command]int)
 	for _, c := range r.Contexts {
 		if c.Command != nil {
 			s.Contexts++
+			s.ContextSizes.add(len(c.Requests))
+			operations[c.Command] += len(c.Requests)
 		}
+	}
+	s.Operations = len(operations)
+	for _, n := range operations {
+		s.OperationSizes.add(n)
 	}
 	s.Classes, s.Unsure = sortedCounts(classes), sortedCounts(unsure)
 	return s

@@ -61,6 +61,13 @@ func (a *app) printStats(s truth.Stats, to string) error {
 	p.f("%d lines, %d events, %d of them in the recording proper, %d contexts of people\n", s.Lines, s.Requests, inside, s.Contexts)
 	p.f("  people's own     %6d\n  caused by them   %6d\n  background       %6d\n  ambiguous        %6d (%.2f %%)\n",
 		s.Direct, s.Caused, s.Background, s.Ambiguous, 100*float64(s.Ambiguous)/float64(max(1, inside)))
+	p.f("\n%-12s %6s %6s %6s %6s %6s events\n", "", "1-4", "5-19", "20-49", "50-99", "100+")
+	for _, l := range []struct {
+		name  string
+		sizes truth.Sizes
+	}{{"contexts", s.ContextSizes}, {"operations", s.OperationSizes}} {
+		p.f("%-12s %6d %6d %6d %6d %6d\n", l.name, l.sizes.Of1, l.sizes.Of5, l.sizes.Of20, l.sizes.Of50, l.sizes.Of100)
+	}
 	p.f("\nhow events were tied\n")
 	for _, c := range s.Classes {
 		p.f("  %6d  %s\n", c.N, c.What)
