@@ -68,30 +68,35 @@ func (a *attribution) isExternal(q *Request) bool {
 
 // gather finds all changes and the work on every tree.
 func (a *attribution) gather() {
-	byEnd := slices.Clone(a.log.Requests)
-	slices.SortStableFunc(byEnd, func(x, y *Request) int { return cmp.Compare(x.Ended, y.Ended) })
+	// A change without effect answers with a version that was there before it came.
 	type stored struct{ uid, version string }
-	seen := make(map[stored]bool)
-	for _, q := range byEnd {
+	versionOf := func(q *Request) stored {
+		if q.instance == nil || q.answer == nil || !q.ok() || q.answer.Kind == "Status" {
+			return stored{}
+		}
+		return stored{q.instance.uid, q.answer.Metadata.Version}
+	}
+	seen := make(map[stored]int64) // since when
+	for _, q := range a.log.Requests {
+		if v := versionOf(q); v.version != "" {
+			if at, ok := seen[v]; !ok || q.Ended < at {
+				seen[v] = q.Ended
+			}
+		}
+	}
+	for _, q := range a.log.Requests {
 		i := q.instance
 		if i == nil {
 			continue
 		}
-		rv := stored{uid: i.uid}
-		if q.answer != nil && q.ok() && q.answer.Kind != "Status" {
-			rv.version = q.answer.Metadata.Version
-		}
 		if q.took() && a.isExternal(q) && (answersWithObject(q.Subresource) || q.Subresource == "scale" || q.Subresource == "eviction") {
 			deletes := q.Verb == "delete" || q.Subresource == "eviction"
 			switch {
-			case (q.Verb == "patch" || q.Verb == "update") && rv.version != "" && seen[rv]: // it changed nothing
+			case (q.Verb == "patch" || q.Verb == "update") && versionOf(q).version != "" && seen[versionOf(q)] < q.Received:
 			case deletes && i.asked(q.Received) != q: // it was already being deleted
 			default:
 				i.changes = append(i.changes, &change{at: q.Received, done: q.Ended, request: q, on: i, end: q.Verb == "delete"})
 			}
-		}
-		if rv.version != "" {
-			seen[rv] = true
 		}
 	}
 	for _, q := range a.log.Requests {

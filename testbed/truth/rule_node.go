@@ -1,25 +1,63 @@
 package truth
 
-import "strings"
+import (
+	"strings"
 
-// node is a controller's request about a node.
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// node is a controller's request about a node. The node controller turns a node's being closed, and its
+// conditions, into taints.
 func (a *attribution) node(q *Request) verdict {
 	if q.instance == nil {
 		return a.background(q, "background:node-controller")
 	}
-	return a.nodeCause(q.Name, q.Received, "node-change").or(a.background(q, "background:node-controller"))
+	return a.nodeCause(q.Name, q.Received, "node-change", closes).or(a.background(q, "background:node-controller"))
 }
 
-// nodeCause is what the controllers' work about a node comes from: the last change of the node by a
-// person, its own creation, or its last fault. What comes more than some seconds after is their routine.
-func (a *attribution) nodeCause(name string, t int64, class string) verdict {
+// closes tells whether a node was closed to new pods, or opened again.
+func closes(before, after *object) bool {
+	return unschedulable(before) != unschedulable(after)
+}
+
+func unschedulable(o *object) bool {
+	var spec struct {
+		Unschedulable bool `json:"unschedulable"`
+	}
+	if o != nil {
+		decodeInto(o.Spec, &spec)
+	}
+	return spec.Unschedulable
+}
+
+// taintsPods tells whether the taints of a node changed.
+func taintsPods(before, after *object) bool {
+	taints := func(o *object) string {
+		var spec struct {
+			Taints jsontext.Value `json:"taints"`
+		}
+		if o != nil {
+			decodeInto(o.Spec, &spec)
+		}
+		return string(spec.Taints)
+	}
+	return taints(before) != taints(after)
+}
+
+// nodeCause is what the controllers' work about a node comes from: its last change by a person of the
+// kind that matters, its end or beginning, or its last fault.
+func (a *attribution) nodeCause(name string, t int64, class string, matters func(before, after *object) bool) verdict {
 	node := a.objects.at("nodes", "", name, t, t)
 	if node == nil {
 		return verdict{class: class}
 	}
 	var last *change
 	for _, c := range node.changes {
-		if c.at <= t+slack && c.request.command != nil {
+		if c.at > t+slack || c.request.command == nil {
+			continue
+		}
+		before, _ := node.before(c.request)
+		if c.end || before == nil || matters(before, c.request.answer) {
 			last = c
 		}
 	}
@@ -40,7 +78,7 @@ func (a *attribution) nodeCause(name string, t int64, class string) verdict {
 func (a *attribution) nodeEvent(q *Request, about *reference, e *object) verdict {
 	switch e.Reason {
 	case "NodeNotSchedulable", "NodeSchedulable":
-		if v := a.nodeCause(about.Name, q.Received, "event:node-change"); len(v.of) > 0 {
+		if v := a.nodeCause(about.Name, q.Received, "event:node-change", closes); len(v.of) > 0 {
 			return v
 		}
 	case "NodeNotReady", "NodeReady", "Starting", "NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeAllocatableEnforced",

@@ -61,12 +61,12 @@ func (a *attribution) pod(q *Request, worker string) verdict {
 			return a.ended(i, t, "pod-deletion")
 		}
 	case "taint-eviction-controller", "node-controller":
-		return a.nodeCause(i.nodeName(t), t, "node-eviction")
+		return a.nodeCause(i.nodeName(t), t, "node-eviction", taintsPods)
 	case "pod-garbage-collector":
 		if node := a.objects.at("nodes", "", i.nodeName(t), t, t); node != nil && dying(node, t) {
 			return a.ended(node, t, "node-gone")
 		}
-		return a.nodeCause(i.nodeName(t), t, "node-gone")
+		return a.nodeCause(i.nodeName(t), t, "node-gone", taintsPods)
 	}
 	return a.work(i, t, "owner-chain")
 }
@@ -250,7 +250,7 @@ func (a *attribution) podEvent(q *Request, i *instance, e *object) verdict {
 	case "Preempted":
 		return a.preemption(i, t)
 	case "TaintManagerEviction", "NodeNotReady":
-		return a.nodeCause(i.nodeName(t), t, "event:node-eviction")
+		return a.nodeCause(i.nodeName(t), t, "event:node-eviction", taintsPods)
 	}
 	if dying(i, t) {
 		return either("event:pod-while-deleted", a.made(i, ""), a.ended(i, t, ""))
