@@ -332,7 +332,7 @@ func (s *Session) apply(e Entry) error {
 }
 
 // maxFound bounds what a search lists.
-const maxFound = 15
+const maxFound = 10
 
 // search lists the labels whose words hold all the words of a text: those used in this log first.
 func (s *Session) search(text string) string {
