@@ -71,7 +71,6 @@ type runner struct {
 	saved      map[string]string // outputs of commands
 	done       int
 	unexpected int
-	lookups    int
 }
 
 var errTimeUp = errors.New("time is up")
@@ -188,6 +187,9 @@ func (r *runner) lanes(ctx context.Context) {
 				case <-ctx.Done():
 					return
 				case <-time.After(a.Think):
+				}
+				if ctx.Err() != nil {
+					return // both were ready
 				}
 				r.act(ctx, a)
 			}

@@ -18,6 +18,7 @@ const stalled = 45 * time.Second
 
 // tail follows the audit log and knows when it was last written to by anything but background.
 type tail struct {
+	patience   time.Duration // without growth; stalled but in tests
 	mu         sync.Mutex
 	lines      int
 	events     int // lines of the last stage
@@ -29,7 +30,7 @@ type tail struct {
 
 func newTail() *tail {
 	now := time.Now()
-	return &tail{grown: now, foreground: now, namespaces: map[string]time.Time{}, finalised: map[string]time.Time{}}
+	return &tail{patience: stalled, grown: now, foreground: now, namespaces: map[string]time.Time{}, finalised: map[string]time.Time{}}
 }
 
 // follow reads until the context ends. An audit log that stops growing or cannot be read is an error.
@@ -55,7 +56,7 @@ func (t *tail) follow(ctx context.Context, path string) error {
 		t.mu.Lock()
 		silent := time.Since(t.grown)
 		t.mu.Unlock()
-		if silent > stalled {
+		if silent > t.patience {
 			return fmt.Errorf("the audit log %s has not grown for %s: the API server is gone, or cannot write it (see its log, and the disk)", path, silent.Round(time.Second))
 		}
 		select {

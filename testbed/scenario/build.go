@@ -476,9 +476,8 @@ func (r *run) client(a *Action, st *Step, spec verbSpec, kind *Kind, objects []*
 	}
 	for _, o := range objects {
 		ns = o.namespace
-		one := kind.path
 		kind = o.kind
-		one = kind.path
+		one := kind.path
 		body := ""
 		if spec.renders {
 			m, err := r.manifest(o)

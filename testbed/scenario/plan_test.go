@@ -57,7 +57,7 @@ func TestSameSeedSamePlan(t *testing.T) {
 		return string(b)
 	}
 	for _, profile := range []string{"all", "busy"} {
-		if text(profile, 1) != text(profile, 1) {
+		if first, second := text(profile, 1), text(profile, 1); first != second {
 			t.Errorf("%s: two plans of one seed differ", profile)
 		}
 		if text(profile, 1) == text(profile, 2) {
