@@ -109,5 +109,5 @@ func buildArguments(r Release, output string) []string {
 	for _, name := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		versions += fmt.Sprintf(" -X %s.gitVersion=%s", name, r.Version)
 	}
-	return []string{"build", "-modfile=" + r.Minor + ".mod", "-buildvcs=false", "-trimpath", "-ldflags", versions, "-o", output, "."}
+	return []string{"build", "-modfile=" + r.Minor + ".mod", "-tags", "kube" + r.Minor, "-buildvcs=false", "-trimpath", "-ldflags", versions, "-o", output, "."}
 }

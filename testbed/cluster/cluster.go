@@ -76,6 +76,7 @@ type Cluster struct {
 	config  *rest.Config
 	record  Record
 	lock    *nameLock
+	egress  *egress // on plain loopback, else nil
 	failed  chan struct{}
 	stopped chan struct{} // closed by Down
 
@@ -293,10 +294,14 @@ func (c *Cluster) fail(err error) {
 // up does what Up promises, leaving to it to clean up.
 func (c *Cluster) up(ctx context.Context) error {
 	progress := c.options.Progress
+	var err error
 	if c.options.Network == Namespace {
-		if err := c.furnish(); err != nil {
-			return err
-		}
+		err = c.furnish()
+	} else {
+		c.egress, err = startEgress(c.path("egress"))
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.writeFiles(); err != nil {
 		return err
@@ -551,6 +556,9 @@ func (c *Cluster) Down() error {
 		})
 	}
 	wait.Wait()
+	if manager, ok := all[controllerManager]; ok && c.options.Network != Namespace && manager.started.Pid != 0 {
+		errs = append(errs, c.removeVolumes())
+	}
 	slices.SortFunc(late, func(a, b string) int { return strings.Compare(b, a) }) // kube-apiserver before etcd
 	for _, name := range late {
 		errs = append(errs, all[name].end(syscall.SIGTERM, 10*time.Second))
@@ -559,6 +567,9 @@ func (c *Cluster) Down() error {
 		if err := unix.Unmount(provisionerFolder, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 			errs = append(errs, fmt.Errorf("the place for volumes: %w", err))
 		}
+	}
+	if c.egress != nil {
+		errs = append(errs, c.egress.close())
 	}
 	errs = append(errs, forget(c.options.Cache, c.options.Name))
 	c.lock.release()

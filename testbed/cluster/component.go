@@ -21,6 +21,7 @@ type component struct {
 	env     []string
 	log     string // file, appended to
 	onDeath func(error)
+	asRoot  bool // in a user namespace in which this user is root
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -47,6 +48,9 @@ func (c *component) start() error {
 	cmd.Env = append(environment(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if c.asRoot {
+		mapToRoot(cmd.SysProcAttr)
+	}
 	ended := make(chan struct{})
 	begun := make(chan error)
 	go func() {

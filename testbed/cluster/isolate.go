@@ -91,13 +91,18 @@ func startInside() (*exec.Cmd, error) {
 	const spaces = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID
 	c, err := start(syscall.SysProcAttr{Cloneflags: spaces})
 	if errors.Is(err, syscall.EPERM) {
-		c, err = start(syscall.SysProcAttr{
-			Cloneflags:  spaces | syscall.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-		})
+		attributes := syscall.SysProcAttr{Cloneflags: spaces}
+		mapToRoot(&attributes)
+		c, err = start(attributes)
 	}
 	return c, err
+}
+
+// mapToRoot makes a process root in a user namespace of its own, in which there is nobody else.
+func mapToRoot(a *syscall.SysProcAttr) {
+	a.Cloneflags |= syscall.CLONE_NEWUSER
+	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 }
 
 // patience is how long a program gets to end by itself once it was asked to.

@@ -167,7 +167,7 @@ func TestLiveWorkloads(t *testing.T) {
 		{"attached", []string{"attach", pod}},
 		{"ok", []string{"get", "--raw", "/api/v1/namespaces/default/pods/" + pod + "/proxy/"}},
 		{"ok", []string{"get", "--raw", "/api/v1/namespaces/default/services/web/proxy/"}},
-		{"ok", []string{"get", "--raw", "/api/v1/nodes/node-1/proxy/healthz"}},
+
 		{"", []string{"cp", pod + ":/etc/file", "fetched"}},
 		{"", []string{"cp", a, pod + ":/tmp/"}},
 		{"", []string{"debug", pod, "--image=busybox", "--target=nginx", "--", "sleep", "1"}},
@@ -177,6 +177,10 @@ func TestLiveWorkloads(t *testing.T) {
 		if out := mustKubectl(t, c, a, "", q.args...); !strings.Contains(out, q.want) {
 			t.Errorf("kubectl %s says %q, want %q in it", strings.Join(q.args, " "), out, q.want)
 		}
+	}
+	out, err := kubectl(t, c, a, "", "get", "--raw", "/api/v1/nodes/node-1/proxy/healthz")
+	if answers := err == nil && out == "ok"; answers != (c.Network() == Namespace) {
+		t.Errorf("a proxied node in a %s says %q, %v", c.Network(), out, err)
 	}
 	if out, err := kubectl(t, c, a, "", "exec", pod, "--", "sh", "-c", "exit 3"); err == nil || !strings.Contains(out, "exit code 3") {
 		t.Errorf("exec of a failing command: %v, %q", err, out)

@@ -133,6 +133,7 @@ func (c *Cluster) writeFiles() error {
 		"pki/sa.key":             private,
 		"pki/sa.pub":             public,
 		"audit-policy.yaml":      []byte(auditPolicy(c.options.Level)),
+		"egress.yaml":            []byte(egressConfiguration(c.path("egress"))),
 	} {
 		if err := os.WriteFile(c.path(name), text, 0o600); err != nil {
 			return err
@@ -181,7 +182,7 @@ func (c *Cluster) arguments(name string) []string {
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 			"--service-account-key-file=" + pki("sa.pub"), "--service-account-signing-key-file=" + pki("sa.key"),
 			"--kubelet-client-certificate=" + pki("apiserver-kubelet-client.crt"), "--kubelet-client-key=" + pki("apiserver-kubelet-client.key"),
-			"--kubelet-certificate-authority=" + pki("ca.crt"), "--kubelet-preferred-address-types=InternalIP,Hostname",
+			"--kubelet-certificate-authority=" + pki("ca.crt"),
 			"--requestheader-client-ca-file=" + pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 			"--proxy-client-cert-file=" + pki("front-proxy-client.crt"), "--proxy-client-key-file=" + pki("front-proxy-client.key"),
@@ -191,6 +192,11 @@ func (c *Cluster) arguments(name string) []string {
 			// Batches would delay lines by half a minute; the size is in MB, and far beyond any recording's.
 			"--audit-log-mode=blocking", "--audit-log-maxsize=100000",
 		}
+		if c.options.Network == Namespace {
+			args = append(args, "--kubelet-preferred-address-types=InternalIP")
+		} else {
+			args = append(args, "--kubelet-preferred-address-types=Hostname", "--egress-selector-config-file="+c.path("egress.yaml"))
+		}
 	case controllerManager:
 		args = append(own(),
 			fmt.Sprintf("--secure-port=%d", c.ports.manager),
@@ -199,11 +205,8 @@ func (c *Cluster) arguments(name string) []string {
 			"--cluster-signing-cert-file="+pki("ca.crt"), "--cluster-signing-key-file="+pki("ca.key"),
 			"--allocate-node-cidrs=true", "--cluster-cidr="+podNetwork, "--service-cluster-ip-range="+serviceNetwork,
 			"--controllers=*,bootstrapsigner,tokencleaner",
-			"--node-monitor-grace-period=30s", "--terminated-pod-gc-threshold=500",
+			"--node-monitor-grace-period=30s", "--terminated-pod-gc-threshold=500", "--enable-hostpath-provisioner=true",
 		)
-		if c.options.Network == Namespace { // elsewhere it would leave folders on the machine
-			args = append(args, "--enable-hostpath-provisioner=true")
-		}
 	case scheduler:
 		args = append(own(), fmt.Sprintf("--secure-port=%d", c.ports.scheduler))
 	}
@@ -393,6 +396,7 @@ func (c *Cluster) startNode(n int) error {
 			return err
 		}
 		bind, port = "127.0.0.1", free[0]
+		c.egress.addNode(port)
 		hosts = append(hosts, bind)
 	} else {
 		if err := addAddress(netip.MustParsePrefix(address + "/32")); err != nil {
@@ -416,8 +420,9 @@ func (c *Cluster) startNode(n int) error {
 		return err
 	}
 	one := &component{
-		name: fmt.Sprintf("node/%d", n),
-		log:  filepath.Join(c.logs(), name+".log"),
+		name:   fmt.Sprintf("node/%d", n),
+		asRoot: c.options.Network == Loopback && !kernelMessages(),
+		log:    filepath.Join(c.logs(), name+".log"),
 		args: slices.Concat([]string{
 			"node", "--name=" + name, "--kubeconfig=" + c.path("pki", "system-node-"+name+".kubeconfig"), "--proxy-kubeconfig=" + proxy,
 			"--address=" + bind, fmt.Sprintf("--port=%d", port), "--node-ip=" + address, "--root=" + c.path("nodes", strconv.Itoa(n)),
@@ -429,6 +434,16 @@ func (c *Cluster) startNode(n int) error {
 	c.nodes[one.name] = n
 	c.mu.Unlock()
 	return c.add(one)
+}
+
+// kernelMessages tells whether this process may read them, which the kubelet insists on: outside a user
+// namespace it does not start without.
+func kernelMessages() bool {
+	f, err := os.Open("/dev/kmsg")
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
 }
 
 // RemoveNode ends a node's process and forgets the node. Its object in the API is somebody else's to
@@ -530,6 +545,22 @@ func (c *Cluster) furnishAPI(ctx context.Context) error {
 		return fmt.Errorf("default storage class: %w", err)
 	}
 	return nil
+}
+
+// removeVolumes removes what the provisioner has made on the machine.
+func (c *Cluster) removeVolumes() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	list, err := c.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("volumes may be left in %s: %w", provisionerFolder, err)
+	}
+	for _, v := range list.Items {
+		if v.Spec.HostPath != nil && filepath.Dir(v.Spec.HostPath.Path) == provisionerFolder {
+			err = errors.Join(err, os.RemoveAll(v.Spec.HostPath.Path))
+		}
+	}
+	return err
 }
 
 // proxyCredentials makes kube-proxy's service account, as kubeadm does, and a token of it for the nodes.

@@ -18,10 +18,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/sys/userns"
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel/trace/noop"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	clientset "k8s.io/client-go/kubernetes"
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -94,6 +96,11 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	if userns.RunningInUserNS() { // the kernel's messages, where the kubelet looks for lack of memory, are not to be had there
+		if err := utilfeature.DefaultMutableFeatureGate.Set("KubeletInUserNamespace=true"); err != nil {
+			return err
+		}
+	}
 	flags, kubelet, err := kubeletConfig(s)
 	if err != nil {
 		return err
@@ -107,7 +114,10 @@ func run(ctx context.Context, s settings) error {
 	deps := hollow.KubeletDeps
 	deps.Recorder = nil // the kubelet then makes a real one over EventClient
 	deps.EventClient = eventClient.CoreV1()
-	deps.ProbeManager = nil // likewise a real one
+	deps.ProbeManager = noProbes{}
+	if s.answerPods {
+		deps.ProbeManager = nil // likewise a real one
+	}
 	deps.TracerProvider = noop.NewTracerProvider()
 	if deps.TLSOptions, err = kubeletapp.InitializeTLS(ctx, flags, kubelet); err != nil {
 		return fmt.Errorf("kubelet of %s: serving certificate: %w", s.name, err)
