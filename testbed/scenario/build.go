@@ -147,7 +147,7 @@ func (r *run) verb(st *Step) (*Action, error) {
 			}
 			_ = v
 		}
-		r.set(o, st, token)
+		r.set(o, objects, st, token)
 	}
 	if len(objects) > 0 && objects[0].namespace != "" {
 		a.Namespace = objects[0].namespace
@@ -221,7 +221,7 @@ func (r *run) make(ids []string, objects []*object, token string) error {
 }
 
 // set changes parameters, preferring values other than the present one.
-func (r *run) set(o *object, st *Step, token string) {
+func (r *run) set(o *object, objects []*object, st *Step, token string) {
 	for key, v := range st.Set {
 		if _, known := o.kind.Draw[key]; !known {
 			continue
@@ -232,6 +232,9 @@ func (r *run) set(o *object, st *Step, token string) {
 			if i >= 0 {
 				next = list[i]
 			}
+		}
+		if o.kind.Name == "job" && len(objects) > 1 {
+			continue // the template of a job cannot be changed: package managers leave it alone
 		}
 		o.params[key] = next
 		if key != "replicas" {

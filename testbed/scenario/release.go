@@ -99,6 +99,9 @@ func (r *run) helm(a *Action, st *Step, objects []*object) error {
 
 // changes tells whether a step changes an object of a chart.
 func changes(o *object, st *Step) bool {
+	if o.kind.Name == "job" {
+		return false
+	}
 	for key := range st.Set {
 		if _, known := o.kind.Draw[key]; known {
 			return true
