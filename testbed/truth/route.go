@@ -193,9 +193,9 @@ func (r *Recording) taint() ([]Route, error) {
 			eachWord([]byte(q.Namespace), func(word []byte) { places[q.Namespace] = append(places[q.Namespace], string(word)) })
 		}
 	}
-	// A command such as "delete pods --all" names nothing that can be found again.
-	nameless := func(c *Command) bool { return len(c.tokens(known)) == 0 }
-	any := r.route("taint", "the command handled an object of which the token shows in the event; reads the journal and the text of the lines; silent on commands that name nothing",
+	// A command such as "delete pods --all" or a drain names nothing of what it does.
+	nameless := func(c *Command) bool { return len(c.tokens(known)) == 0 || isOne(c) }
+	any := r.route("taint", "the command handled an object of which the token shows in the event; reads the journal and the text of the lines; silent on commands that do not name what they change",
 		func(q *Request, truth *Command) (bool, bool) {
 			if nameless(truth) {
 				return false, false
