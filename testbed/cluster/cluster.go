@@ -294,6 +294,9 @@ func (c *Cluster) fail(err error) {
 // up does what Up promises, leaving to it to clean up.
 func (c *Cluster) up(ctx context.Context) error {
 	progress := c.options.Progress
+	if err := shareFolder(provisionerFolder); err != nil {
+		progress("claims will not get volumes: %v", err)
+	}
 	var err error
 	if c.options.Network == Namespace {
 		err = c.furnish()
@@ -353,12 +356,21 @@ func (c *Cluster) furnish() error {
 			return err
 		}
 	}
-	// The controller manager's provisioner writes to a fixed place.
-	if err := os.MkdirAll(provisionerFolder, 0o755); err != nil {
-		return err
-	}
 	if err := unix.Mount(c.path("volumes"), provisionerFolder, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("a place for volumes: %w", err)
+	}
+	return nil
+}
+
+// shareFolder makes a folder that, as the one for temporary files, everybody may use.
+func shareFolder(path string) error {
+	if err := os.Mkdir(path, 0o777); err == nil {
+		return os.Chmod(path, 0o777|os.ModeSticky)
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := unix.Access(path, unix.W_OK); err != nil {
+		return fmt.Errorf("writing to %s: %w", path, err)
 	}
 	return nil
 }
