@@ -171,6 +171,9 @@ func (r *run) verb(st *Step) (*Action, error) {
 			}
 		}
 	}
+	if rel := r.charts[st.On[0]]; rel != nil && spec.drops {
+		r.drop(rel.name)
+	}
 	if spec.drops && spec.operand == onKind {
 		for _, o := range r.left() {
 			if o.kind == kind {

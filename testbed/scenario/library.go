@@ -284,13 +284,13 @@ func decode[T any](name, text string) (*T, error) {
 }
 
 // free are the tables whose keys are not the schema's.
-var free = []string{"objects", "draw", "set", "rules", "pods", "every"}
+var free = []string{"objects", "draw", "set", "rules", "pods", "every", "repeat"}
 
 var quoted = regexp.MustCompile(`unknown \w+ "([^"]+)"`)
 
 // keys are all keys of the schema, for suggestions.
 var keys = []string{
-	"bare", "any", "pods", "exists", "partials", "words", "notes", "kind", "chart", "role", "scenario", "resource", "api", "namespaced", "workload",
+	"repeat", "bare", "any", "pods", "exists", "partials", "words", "notes", "kind", "chart", "role", "scenario", "resource", "api", "namespaced", "workload",
 	"subresources", "without", "suffix", "prefix", "logical", "draw", "patch", "body", "objects", "users", "group",
 	"clusterrole", "rules", "agents", "expired", "id", "about", "differs", "tags", "roles", "namespace", "kinds",
 	"except", "every", "alone", "steps", "do", "kubectl", "on", "makes", "drops", "tool", "by", "set", "type", "path",

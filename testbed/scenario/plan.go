@@ -75,7 +75,15 @@ func (pl *planner) queues(lanes int) ([][]*run, error) {
 	}
 	out := make([][]*run, lanes)
 	for round := range pl.profile.Rounds {
-		order := pl.rng.Perm(len(variants))
+		var order []int
+		for i, v := range variants {
+			times := 1
+			for _, tag := range v.scenario.Tags {
+				times = max(times, pl.profile.Repeat[tag])
+			}
+			order = append(order, slices.Repeat([]int{i}, times)...)
+		}
+		pl.rng.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
 		for _, i := range order {
 			v := variants[i]
 			every := max(1, v.scenario.Every)
@@ -164,12 +172,27 @@ func (pl *planner) assign(v variant, queues [][]*run) (lane int, user string) {
 	return lane, pl.profile.Lanes[lane]
 }
 
-func weight(queue []*run) int {
-	n := 0
+// weight is roughly how many seconds a queue takes: every action waits until its work is done.
+func weight(queue []*run) float64 {
+	const think, read, work, namespace = 1.3, 0.3, 2.5, 8.0
+	sum := 0.0
 	for _, r := range queue {
-		n += len(r.scenario.Steps) + 2
+		if r.scenario.Namespace == "own" {
+			sum += namespace
+		}
+		for _, st := range r.scenario.Steps {
+			command, _, _ := strings.Cut(st.Kubectl, " ")
+			v := st.Do
+			if len(st.Any) > 0 {
+				v = st.Any[0]
+			}
+			sum += think + read
+			if !verbs[v].read && !kubectlCommands[command].read {
+				sum += work
+			}
+		}
 	}
-	return n
+	return sum
 }
 
 // lane mixes the actions of neighbouring runs of one queue.

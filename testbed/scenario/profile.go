@@ -40,6 +40,8 @@ type Profile struct {
 	Except []string `toml:"except"`
 	// Every makes scenarios of a tag rarer: one run in so many rounds, beside what the scenario says itself.
 	Every map[string]int `toml:"every"`
+	// Repeat makes scenarios of a tag more frequent: so many runs in each round.
+	Repeat map[string]int `toml:"repeat"`
 	// Share is the share of a matrix scenario's kinds that a round draws; 0: all.
 	Share float64 `toml:"share"`
 	// Lanes are the people who work at the same time.

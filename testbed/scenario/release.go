@@ -82,7 +82,6 @@ func (r *run) helm(a *Action, st *Step, objects []*object) error {
 		}
 		return write("PUT", rel.version, "deployed")
 	case "uninstall":
-		r.drop(rel.name)
 		if err := write("PUT", rel.version, "uninstalling"); err != nil {
 			return err
 		}

@@ -251,6 +251,9 @@ func (r *run) cleanup(left []*object) (*Action, error) {
 		}
 		r.drop(o)
 	}
+	for _, rel := range r.charts {
+		r.drop(rel.name)
+	}
 	return a, nil
 }
 
