@@ -2,6 +2,7 @@ package truth
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -80,13 +81,39 @@ func (a *attribution) observed(q *Request, i *instance) verdict {
 	return either("", causes...)
 }
 
+// history are the states of i in the order in which they were stored. A request for another scale
+// answers with the number alone: its state is the one before with that number.
+func (i *instance) history() []version {
+	list := slices.DeleteFunc(slices.Clone(i.versions), func(v version) bool {
+		return v.object == nil && (v.request.answer == nil || v.request.Subresource != "scale")
+	})
+	stored := func(v version) int64 {
+		if v.object == nil {
+			return revision(v.request.answer)
+		}
+		return revision(v.object)
+	}
+	slices.SortStableFunc(list, func(x, y version) int { return cmp.Compare(stored(x), stored(y)) })
+	for n, v := range list {
+		if v.object != nil || n == 0 || list[n-1].object == nil {
+			continue
+		}
+		number, ok := replicas(v.request.answer)
+		o := *list[n-1].object
+		if before, _ := replicas(&o); ok && before != number && len(o.Spec) > 2 {
+			o.Spec = append(slices.Clone(o.Spec[:len(o.Spec)-1]), fmt.Sprintf(`,"replicas":%d}`, number)...) // the later one counts
+			o.Metadata.Generation++
+		}
+		o.Metadata.Version = v.request.answer.Metadata.Version
+		list[n].object = &o
+	}
+	return slices.DeleteFunc(list, func(v version) bool { return v.object == nil })
+}
+
 // generations are the requests that made the generations of i from after one to another.
 func (i *instance) generations(after, to int64) []*Request {
 	var by []*Request
-	versions := slices.Clone(i.versions)
-	versions = slices.DeleteFunc(versions, func(v version) bool { return v.object == nil })
-	slices.SortStableFunc(versions, func(x, y version) int { return cmp.Compare(revision(x.object), revision(y.object)) })
-	for _, v := range versions {
+	for _, v := range i.history() {
 		if g := v.object.Metadata.Generation; g > after && g <= to {
 			after = g
 			by = append(by, v.request)
@@ -125,10 +152,7 @@ func template(o *object) string {
 func (i *instance) altered(t int64, f func(*object) string) []*Request {
 	var by []*Request
 	last := ""
-	versions := slices.Clone(i.versions)
-	versions = slices.DeleteFunc(versions, func(v version) bool { return v.object == nil })
-	slices.SortStableFunc(versions, func(x, y version) int { return cmp.Compare(revision(x.object), revision(y.object)) })
-	for _, v := range versions {
+	for _, v := range i.history() {
 		if v.request.Received > t {
 			continue
 		}
@@ -235,6 +259,11 @@ func (a *attribution) replica(q *Request) verdict {
 	default:
 		return verdict{}
 	}
+	if w.resource == "statefulsets.apps" && q.Verb == "create" { // its pods have names for life
+		if before := a.lastBefore("pods", q.Namespace, q.Name, q.Received); before != nil && before.asked(q.Received) != nil {
+			return a.ended(before, q.Received, "")
+		}
+	}
 	type step struct {
 		at      int64
 		missing int64 // pods; negative: too many
@@ -242,7 +271,7 @@ func (a *attribution) replica(q *Request) verdict {
 	}
 	var steps []step
 	number := int64(0)
-	for _, v := range w.versions {
+	for _, v := range w.history() {
 		if n, ok := replicas(v.object); ok && n != number && v.request.changes() {
 			steps = append(steps, step{v.request.Received, n - number, v.request})
 			number = n

@@ -1,6 +1,7 @@
 package truth
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -187,6 +188,17 @@ func (a *attribution) event(q *Request) verdict {
 		}
 		return a.work(i, t, "event:cronjob")
 	}
+	switch e.Reason {
+	case "FailedCreate", "FailedToUpdateEndpoint", "FailedToCreateEndpoint", "FailedToUpdateEndpointSlices":
+		if by := a.failed(q, i); by != nil {
+			return a.attribute(by).as("event:failure")
+		}
+	}
+	if m := claimOfEvent.FindStringSubmatch(text); m != nil && !strings.Contains(text, " failed") {
+		if claim := a.lastBefore("persistentvolumeclaims", i.namespace, m[1], t); claim != nil {
+			return a.made(claim, "event:workload-claim")
+		}
+	}
 	if m := podOfEvent.FindStringSubmatch(text); m != nil && !strings.Contains(text, " failed") && i.resource != "poddisruptionbudgets.policy" {
 		return a.podOfWorkload(i, m[1]+m[2], e.Reason, t)
 	}
@@ -194,8 +206,9 @@ func (a *attribution) event(q *Request) verdict {
 }
 
 var (
-	jobOfEvent = regexp.MustCompile(`(?:Created job |Deleted job |[Cc]ompleted job: |went missing: |or forgot: )([a-z0-9.-]*[a-z0-9])`)
-	podOfEvent = regexp.MustCompile(`(?:Created|Deleted) pod: (\S+)|(?:create|delete) Pod (\S+) in `)
+	jobOfEvent   = regexp.MustCompile(`(?:Created job |Deleted job |[Cc]ompleted job: |went missing: |or forgot: )([a-z0-9.-]*[a-z0-9])`)
+	claimOfEvent = regexp.MustCompile(`create Claim (\S+) Pod `)
+	podOfEvent   = regexp.MustCompile(`(?:Created|Deleted) pod: (\S+)|(?:create|delete) Pod (\S+) in `)
 )
 
 // aboutObject is the instance that an Event tells of, and the Event.
@@ -215,6 +228,30 @@ func (a *attribution) aboutObject(q *Request) (*instance, *object) {
 		about = e.Regarding
 	}
 	return a.objects.ofReference(about, q.Namespace, q.Received), e
+}
+
+// failed is the last request of the one who reports an Event that was refused, and was for the object
+// of the Event.
+func (a *attribution) failed(q *Request, i *instance) *Request {
+	const within = int64(2_000_000_000)
+	list := a.byWorker[q.User]
+	n, _ := slices.BinarySearchFunc(list, q.Received, func(r *Request, t int64) int { return cmp.Compare(r.Received, t) })
+	for n--; n >= 0 && q.Received-list[n].Received < within; n-- {
+		r := list[n]
+		if r.Code < 400 || !r.changes() || isTransient(r.Resource) || r.Namespace != i.namespace || r.Ended > q.Received+slack {
+			continue
+		}
+		owned := r.instance == i || r.Name == i.name
+		if r.sent != nil {
+			for _, o := range r.sent.Metadata.Owners {
+				owned = owned || o.UID == i.uid
+			}
+		}
+		if owned {
+			return r
+		}
+	}
+	return nil
 }
 
 // podOfWorkload is the Event of a controller that it made or removed a pod.

@@ -478,6 +478,9 @@ func (a *attribution) volume(q *Request, worker string) verdict {
 	const class = "volume"
 	i, t := q.instance, q.Received
 	if worker == "statefulset-controller" && (i == nil || q.Verb == "create") {
+		if before := a.lastBefore(q.Resource, q.Namespace, q.Name, t); before != nil && before.asked(t) != nil {
+			return a.ended(before, t, "restored") // somebody took the claim away
+		}
 		for _, set := range a.objects.byKind[objectKind{"statefulsets.apps", q.Namespace}] {
 			if n := strings.LastIndex(q.Name, "-"+set.name+"-"); n > 0 && set.created <= t && (set.gone == 0 || set.gone > t) {
 				return a.work(set, t, "owner-chain")
@@ -553,6 +556,17 @@ func (a *attribution) volume(q *Request, worker string) verdict {
 			if o := p.first(); o != nil && p.gone > at && p.gone <= t && strings.Contains(string(o.Spec), `"claimName":"`+claim.name+`"`) {
 				last, at = a.ended(p, t, class), p.gone
 			}
+		}
+	}
+	return last
+}
+
+// lastBefore is the newest instance of a name that began before t.
+func (a *attribution) lastBefore(resource, namespace, name string, t int64) *instance {
+	var last *instance
+	for _, i := range a.objects.byName[objectName{resource, namespace, name}] {
+		if i.created < t-slack {
+			last = i
 		}
 	}
 	return last
