@@ -16,6 +16,14 @@ type change struct {
 	end     bool // of the root itself, or of all in its namespace
 }
 
+// time is when the change came; 0 where there is none.
+func (c *change) time() int64 {
+	if c == nil {
+		return 0
+	}
+	return c.at
+}
+
 // tree is an object that nothing owns, with all that it owns directly or indirectly. Controllers work
 // on a tree because it was changed.
 type tree struct {

@@ -2,6 +2,7 @@ package truth
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -177,6 +178,10 @@ func (a *attribution) event(q *Request) verdict {
 		return a.podEvent(q, i, e)
 	case "horizontalpodautoscalers.autoscaling":
 		return a.round(q, i)
+	case "persistentvolumeclaims":
+		if c := i.lastChange(t); q.worker() == "persistent-volume-binder" && q.Verb == "patch" && t-max(i.created, c.time()) > lag {
+			return a.clock(fmt.Sprintf("resync %s %d", i.uid, t), a.work(i, t, "").or(a.made(i, "")), "clock:resync")
+		}
 	case "cronjobs.batch":
 		if m := jobOfEvent.FindStringSubmatch(text); m != nil {
 			if job := a.objects.at("jobs.batch", i.namespace, m[1], t, t); job != nil {

@@ -55,6 +55,9 @@ func (a *attribution) pod(q *Request, worker string) verdict {
 		if q.Verb == "delete" || q.Verb == "patch" && q.answer != nil && preempted(q.answer) {
 			return a.preemption(i, t)
 		}
+		if v := a.retried(i, t); v.sure() {
+			return v
+		}
 		return a.podWork(q, i)
 	case "job-controller":
 		if q.Verb == "patch" && dying(i, t) {
@@ -100,6 +103,22 @@ func (a *attribution) podWork(q *Request, i *instance) verdict {
 		}
 	}
 	return either("pod-started-while-deleted", a.made(i, ""), end)
+}
+
+// retried is why the scheduler looked again at a pod that waited for a claim: the claim was taken away
+// just before.
+func (a *attribution) retried(i *instance, t int64) verdict {
+	o := i.first()
+	if o == nil {
+		return verdict{}
+	}
+	for _, claim := range a.objects.byKind[objectKind{"persistentvolumeclaims", i.namespace}] {
+		d := claim.asked(t)
+		if d != nil && d.Received > i.created && t-d.Received < 3_000_000_000 && strings.Contains(string(o.Spec), `"claimName":"`+claim.name+`"`) {
+			return a.attribute(d).as("pod-claim")
+		}
+	}
+	return verdict{}
 }
 
 // startOf is the cause of a pod's life: its creation, a later change of its spec that its kubelet has
@@ -235,7 +254,12 @@ func (a *attribution) preemption(victim *instance, t int64) verdict {
 func (a *attribution) podEvent(q *Request, i *instance, e *object) verdict {
 	t := q.Received
 	switch e.Reason {
-	case "Scheduled", "FailedScheduling":
+	case "FailedScheduling":
+		if v := a.retried(i, t); v.sure() {
+			return v
+		}
+		return a.made(i, "event:pod-start")
+	case "Scheduled":
 		return a.made(i, "event:pod-start")
 	case "Pulling", "Pulled", "Created", "Started":
 		if i.readySince(t) != 0 && !dying(i, t) {
