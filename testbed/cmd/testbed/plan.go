@@ -27,6 +27,7 @@ type planFlags struct {
 	only    []string
 	rounds  int
 	actions int
+	file    string // a plan that was kept
 }
 
 func (f *planFlags) register(cmd *cobra.Command) {
@@ -37,6 +38,7 @@ func (f *planFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "scenarios or tags that take part, in place of the profile's")
 	cmd.Flags().IntVar(&f.rounds, "rounds", 0, "rounds in place of the profile's")
 	cmd.Flags().IntVar(&f.actions, "actions", 0, "most actions in place of the profile's")
+	cmd.Flags().StringVar(&f.file, "plan", "", "a kept plan (plan.json of a recording), in place of all the others")
 }
 
 // plan loads the library and expands it. What is wrong in the files is wrong use.
@@ -48,6 +50,10 @@ func (f *planFlags) plan(cmd *cobra.Command) (*scenario.Library, *scenario.Plan,
 	lib, err := scenario.Load(fsys)
 	if err != nil {
 		return nil, nil, usageError{err}
+	}
+	if f.file != "" {
+		plan, err := keptPlan(f.file)
+		return lib, plan, err
 	}
 	profile, err := scenario.LoadProfile(fsys, f.profile)
 	if err != nil {
@@ -74,6 +80,27 @@ func (f *planFlags) plan(cmd *cobra.Command) (*scenario.Library, *scenario.Plan,
 		return nil, nil, usageError{err}
 	}
 	return lib, plan, nil
+}
+
+// keptPlan reads a plan that an earlier run kept: scenarios may have changed since.
+func keptPlan(path string) (*scenario.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	defer f.Close()
+	plan := new(scenario.Plan)
+	d := json.NewDecoder(f)
+	d.DisallowUnknownFields()
+	if err := d.Decode(plan); err != nil {
+		return nil, usagef("read plan %s: %v", path, err)
+	}
+	for _, a := range plan.Actions {
+		if a.Lane < 0 || a.Lane >= plan.Lanes {
+			return nil, usagef("read plan %s: action %s: there is no lane %d", path, a.ID, a.Lane)
+		}
+	}
+	return plan, nil
 }
 
 func (a *app) planCommand() *cobra.Command {
