@@ -21,7 +21,9 @@ func (a *attribution) refine(q *Request, v verdict) verdict {
 	i := q.instance
 	switch worker := q.worker(); {
 	case isTransient(q.Resource):
-		closer = a.scalingEvent(q)
+		if about, _ := a.aboutObject(q); about != nil && !a.ends(about, q.Received) {
+			closer = a.scalingEvent(q)
+		}
 	case q.Resource == "pods" && (q.Verb == "create" || q.Verb == "delete") && strings.HasSuffix(worker, "-controller"):
 		closer = a.replica(q)
 	case i == nil:
@@ -29,13 +31,20 @@ func (a *attribution) refine(q *Request, v verdict) verdict {
 		closer = a.attribute(i.lastChange(q.Received).request)
 	case q.Subresource == "status" && q.Verb != "get" && isTreeWorker(q):
 		closer = a.observed(q, i)
-	case q.Resource == "replicasets.apps" && worker == "deployment-controller":
+	case q.Resource == "replicasets.apps" && worker == "deployment-controller" && !a.ends(i, q.Received):
 		closer = a.replicaSet(q, i)
 	}
 	if closer.sure() && slices.Contains(v.of, closer.of[0]) {
 		return closer.as(v.class + "-refined")
 	}
 	return v
+}
+
+// ends tells whether the end of the tree of i, or of its namespace, was asked for before t: then a
+// rollout may go on because pods go.
+func (a *attribution) ends(i *instance, t int64) bool {
+	tree := a.trees[a.root(i, t)]
+	return tree != nil && slices.ContainsFunc(tree.changes, func(c *change) bool { return c.end && c.at <= t })
 }
 
 // observed is the cause of a status: the changes of the spec that it is the first to have seen, else
