@@ -97,6 +97,7 @@ type Progress struct {
 	Epoch, MaxEpochs int     // the current epoch, from 1
 	Step, Steps      int     // steps done of the current epoch
 	Loss             float64 // of the current epoch so far
+	StepLoss         float64 // of the last step; 0 before the first of this run and where no row had a label
 	LearningRate     float64
 	BestEpoch        int     // 0: none yet
 	BestLoss         float64 // the monitored loss of that epoch
@@ -168,7 +169,7 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	t.Weights = NewWeights(shape, o.Seed)
 	on := NetworkOptions{
 		Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Threads: o.Threads, Training: true,
-		Seed: stream(o.Seed, streamDropout, 0).Uint64(),
+		Seed: DropoutSeed(o.Seed),
 	}
 	network, err := NewNetwork(shape, t.Weights, c.Batch, on)
 	if err != nil {
@@ -289,6 +290,7 @@ type Loop struct {
 	epochFrom time.Time // this run's part of the current epoch
 	epochCPU  float64
 	stepsDone int // in this run
+	stepLoss  float64
 }
 
 // loopState is what a checkpoint holds besides tensors. Step may equal the epoch's number of steps:
@@ -345,8 +347,8 @@ func (l *Loop) Progress() Progress {
 	p := Progress{
 		Epoch: l.state.Epoch, MaxEpochs: l.config.MaxEpochs,
 		Step: l.state.Step, Steps: l.steps,
-		LearningRate: l.state.LearningRate,
-		BestEpoch:    l.state.History.Best, BestLoss: l.state.BestLoss,
+		StepLoss: l.stepLoss, LearningRate: l.state.LearningRate,
+		BestEpoch: l.state.History.Best, BestLoss: l.state.BestLoss,
 		Elapsed: time.Since(l.started),
 	}
 	if l.state.LossWeight > 0 {
@@ -479,7 +481,7 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 	s := &l.state
 	size := l.data.batch
-	windows := epochWindows(l.config, l.data.split, l.options.Seed, s.Epoch)
+	windows := EpochWindows(l.config, l.data.split, l.options.Seed, s.Epoch)
 	l.steps = (len(windows) + size - 1) / size
 	l.epochFrom, l.epochCPU = time.Now(), cpuSeconds()
 	for s.Step < l.steps {
@@ -488,11 +490,13 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 		}
 		from := s.Step * size
 		weight := l.data.gather(batch, windows[from:min(from+size, len(windows))], l.hiding(s.Epoch, from))
+		l.stepLoss = 0
 		if weight > 0 {
 			loss, err := l.network.TrainStep(batch)
 			if err != nil && !errors.Is(err, ErrNotFinite) { // that is for the hook to say
 				return fmt.Errorf("epoch %d, step %d: %w", s.Epoch, s.Step+1, err)
 			}
+			l.stepLoss = loss
 			s.LossSum += loss * weight
 			s.LossWeight += weight
 		}
