@@ -3,9 +3,10 @@ package problem
 import (
 	"context"
 	"fmt"
-	"github.com/go-json-experiment/json"
 	"os"
 	"path/filepath"
+
+	"github.com/go-json-experiment/json"
 
 	"k8ntext/dataset"
 	"k8ntext/dataset/feature"

@@ -105,7 +105,7 @@ gets no more trials; the others go on.`,
 		Example: `  k8ntext experiment run configs/quick.toml
   k8ntext experiment run configs/quick.toml --workers 1 --corpus recorded.jsonl.zst
   k8ntext experiment run configs/quick.toml --device opencl:0,opencl:1`,
-		Args:    exactArgs(1),
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, store, err := f.load(args[0])
 			if err != nil {
