@@ -4,8 +4,9 @@
 //
 //	go run ./bench/loss
 //
-// Two trainings are whole ones, by the paper's rules, on the fastest kernels and in PyTorch. All
-// engines do the same first steps.
+// Three trainings are whole ones, by the paper's rules: on the two fastest kernel paths, which shows how
+// far two equal trainings come apart by rounding alone, and in PyTorch. All engines do the same first steps.
+// Every training is written when it is done; with -missing only those are done that the file lacks.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,25 +56,31 @@ func run(ctx context.Context, args []string) error {
 	python := flags.String("python", "bench/peers/.venv/bin/python", "interpreter that has PyTorch; where it is not there, only ours are trained")
 	stride := flags.Int("stride", 1, "every n-th training window, in the whole trainings")
 	seed := flags.Uint64("seed", 1, "seed of weights, order and dropout")
-	part := flags.String("part", "", "whole or first: measure that anew and keep the other")
+	missing := flags.Bool("missing", false, "do only the trainings that the file lacks")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	r := results.Loss{}
-	if *part != "" {
+	if *missing {
 		if err := results.Read(*output, &r); err != nil {
 			return err
 		}
+		if here := host.Describe(); r.Machine != here {
+			return fmt.Errorf("%s was measured on %+v, this is %+v: run without -missing to measure all anew", *output, r.Machine, here)
+		}
 	}
 	r.Machine = host.Describe()
-	var err error
-	if r.PyTorch, err = torchVersion(*python); err != nil {
+	version, err := torchVersion(*python)
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "loss: without PyTorch: %v\n", err)
+	} else {
+		r.PyTorch = version
 	}
 	whole := model.PaperConfig()
 	whole.Stride = *stride
 	first := whole
 	first.MaxEpochs, first.Patience, first.WindowsPerEpoch, first.ValidationStride = shortEpochs, 0, shortSteps*first.Batch, 10
+	all := engines()
 	for _, p := range []struct {
 		name    string
 		config  model.Config
@@ -80,39 +88,42 @@ func run(ctx context.Context, args []string) error {
 		to      *results.Trainings
 		steps   int // whose losses are kept
 	}{
-		{"first", first, engines(), &r.First, shortEpochs * shortSteps},
-		{"whole", whole, engines()[:1], &r.Whole, 0},
+		{"first steps", first, all, &r.First, shortEpochs * shortSteps},
+		{"whole trainings", whole, all[:min(2, len(all))], &r.Whole, 0},
 	} {
-		if *part != "" && *part != p.name {
-			continue
-		}
 		t, err := problem.NewTraining(ctx, p.config, *seed)
 		if err != nil {
 			return err
 		}
-		*p.to = results.Trainings{
+		same := results.Trainings{
 			Corpus: problem.Corpus, Window: p.config.Window, Batch: p.config.Batch, Stride: p.config.Stride, Seed: *seed,
-			Steps: t.Steps(), Windows: t.Windows(), Validation: t.ValidationWindows(),
+			Steps: t.Steps(), Windows: t.Windows(), Validation: t.ValidationWindows(), Curves: p.to.Curves,
 		}
-		for _, e := range p.engines {
-			c, err := train(ctx, t, e, p.steps)
+		if len(p.to.Curves) > 0 && !reflect.DeepEqual(same, *p.to) {
+			return fmt.Errorf("%s has %s of another corpus, seed or stride: run without -missing", *output, p.name)
+		}
+		*p.to = same
+		add := func(program, engine string, train func() (results.Curve, error)) error {
+			if slices.ContainsFunc(p.to.Curves, func(c results.Curve) bool { return c.Program == program && c.Engine == engine }) {
+				return nil
+			}
+			c, err := train()
 			if err != nil {
 				return err
 			}
 			p.to.Curves = append(p.to.Curves, c)
-			if err := results.Write(*output, r); err != nil {
+			return results.Write(*output, r)
+		}
+		for _, e := range p.engines {
+			err := add("k8ntext", e.Name(), func() (results.Curve, error) { return train(ctx, t, e, p.steps) })
+			if err != nil {
 				return err
 			}
 		}
-		if r.PyTorch == "" {
+		if version == "" {
 			continue
 		}
-		c, err := torch(ctx, t, *python, p.steps)
-		if err != nil {
-			return err
-		}
-		p.to.Curves = append(p.to.Curves, c)
-		if err := results.Write(*output, r); err != nil {
+		if err := add("pytorch", "", func() (results.Curve, error) { return torch(ctx, t, *python, p.steps) }); err != nil {
 			return err
 		}
 	}
