@@ -5,7 +5,8 @@
 //	go run ./bench/loss
 //
 // Three trainings are whole ones, by the paper's rules: on the two fastest kernel paths, which shows how
-// far two equal trainings come apart by rounding alone, and in PyTorch. All engines do the same first steps.
+// far two equal trainings come apart by rounding alone, and in PyTorch. All engines do the same first
+// steps, at the paper's learning rate and at a small one, at which differences of rounding stay small.
 // Every training is written when it is done; with -missing only those are done that the file lacks.
 package main
 
@@ -46,7 +47,8 @@ func main() {
 
 // The first steps: epochs of a few batches, so that there is a validation loss for each few.
 const (
-	shortEpochs = 12
+	firstEpochs = 12
+	slowEpochs  = 6
 	shortSteps  = 10 // of an epoch
 )
 
@@ -79,7 +81,9 @@ func run(ctx context.Context, args []string) error {
 	whole := model.PaperConfig()
 	whole.Stride = *stride
 	first := whole
-	first.MaxEpochs, first.Patience, first.WindowsPerEpoch, first.ValidationStride = shortEpochs, 0, shortSteps*first.Batch, 10
+	first.MaxEpochs, first.Patience, first.WindowsPerEpoch, first.ValidationStride = firstEpochs, 0, shortSteps*first.Batch, 10
+	slow := first
+	slow.MaxEpochs, slow.LearningRate = slowEpochs, problem.LearningRate
 	all := engines()
 	for _, p := range []struct {
 		name    string
@@ -88,7 +92,8 @@ func run(ctx context.Context, args []string) error {
 		to      *results.Trainings
 		steps   int // whose losses are kept
 	}{
-		{"first steps", first, all, &r.First, shortEpochs * shortSteps},
+		{"first steps", first, all, &r.First, firstEpochs * shortSteps},
+		{"first steps at a small learning rate", slow, all, &r.Slow, slowEpochs * shortSteps},
 		{"whole trainings", whole, all[:min(2, len(all))], &r.Whole, 0},
 	} {
 		t, err := problem.NewTraining(ctx, p.config, *seed)
@@ -96,7 +101,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		same := results.Trainings{
-			Corpus: problem.Corpus, Window: p.config.Window, Batch: p.config.Batch, Stride: p.config.Stride, Seed: *seed,
+			Corpus: problem.Corpus, Window: p.config.Window, Batch: p.config.Batch, Stride: p.config.Stride, Seed: *seed, Rate: p.config.LearningRate,
 			Steps: t.Steps(), Windows: t.Windows(), Validation: t.ValidationWindows(), Curves: p.to.Curves,
 		}
 		if len(p.to.Curves) > 0 && !reflect.DeepEqual(same, *p.to) {

@@ -154,6 +154,7 @@ type Loss struct {
 	Machine host.Machine `json:"machine"`
 	PyTorch string       `json:"pytorch,omitempty"` // its version
 	First   Trainings    `json:"first"`             // the first steps on every engine
+	Slow    Trainings    `json:"slow"`              // the same at a small learning rate
 	Whole   Trainings    `json:"whole"`             // whole trainings by the paper's rules
 }
 
@@ -164,8 +165,9 @@ type Trainings struct {
 	Batch      int     `json:"batch"`
 	Stride     int     `json:"stride"`
 	Seed       uint64  `json:"seed"`
-	Windows    int     `json:"windows"` // of an epoch
-	Steps      int     `json:"steps"`   // of an epoch
+	Rate       float64 `json:"learning_rate"` // at the start
+	Windows    int     `json:"windows"`       // of an epoch
+	Steps      int     `json:"steps"`         // of an epoch
 	Validation int     `json:"validation_windows"`
 	Curves     []Curve `json:"curves"` // the first is what the others are compared with
 }

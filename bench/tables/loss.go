@@ -89,15 +89,23 @@ func loss(x float64) string { return fmt.Sprintf("%.4g", x) }
 const promised = 1e-4
 
 func firstTable(w io.Writer, m *measurements) {
-	t := m.loss.First
-	if len(t.Curves) < 2 {
-		return
+	for _, t := range []results.Trainings{m.loss.First, m.loss.Slow} {
+		if len(t.Curves) > 1 {
+			differences(w, t)
+		}
 	}
+}
+
+// differences tells how far the first steps of each engine are from those of the first.
+func differences(w io.Writer, t results.Trainings) {
 	want := t.Curves[0]
-	fmt.Fprintf(w, "Largest relative difference of a step's training loss from that of the %s path, over %d steps (%d to an epoch; seed %d, n = 1), and that of the validation loss after them:\n\n",
-		curveName(want), len(want.Steps), t.Steps, t.Seed)
-	spans := [][2]int{{0, 10}, {10, 20}, {20, 40}, {40, 80}, {80, 120}}
+	fmt.Fprintf(w, "\nLearning rate %v, %d steps of %d windows, %d to an epoch (seed %d, n = 1): the largest relative difference of a step's training loss from that of the %s path, and behind the stroke that of the validation loss after the steps:\n\n",
+		t.Rate, len(want.Steps), t.Batch, t.Steps, t.Seed, want.Engine)
+	spans := [][2]int{{0, 10}, {10, 20}, {20, 40}, {40, 60}, {60, 80}, {80, 120}}
 	cells := []string{"engine"}
+	for len(spans) > 0 && spans[len(spans)-1][1] > len(want.Steps) {
+		spans = spans[:len(spans)-1]
+	}
 	for _, s := range spans {
 		cells = append(cells, fmt.Sprintf("steps %d to %d", s[0]+1, s[1]))
 	}
@@ -106,14 +114,11 @@ func firstTable(w io.Writer, m *measurements) {
 		cells := []string{curveName(c)}
 		for _, s := range spans {
 			worst := 0.
-			for i := s[0]; i < min(s[1], len(c.Steps)); i++ {
+			for i := s[0]; i < s[1]; i++ {
 				worst = max(worst, off(c.Steps[i], want.Steps[i]))
 			}
-			validation := "-"
-			if e := s[1]/t.Steps - 1; e < len(c.Epochs) {
-				validation = fmt.Sprintf("%.1e", off(c.Epochs[e].Validation, want.Epochs[e].Validation))
-			}
-			cells = append(cells, fmt.Sprintf("%.1e / %s", worst, validation))
+			e := s[1]/t.Steps - 1
+			cells = append(cells, fmt.Sprintf("%.1e / %.1e", worst, off(c.Epochs[e].Validation, want.Epochs[e].Validation)))
 		}
 		first := "none"
 		for i := range c.Steps {
@@ -283,7 +288,7 @@ func plain(c results.Curve) string {
 const equal = 3e-8
 
 func firstPanel(t results.Trainings) (*plot.Plot, error) {
-	p := panel("First steps: a step's loss on every engine", "step", "relative difference from "+plain(t.Curves[0]))
+	p := panel(fmt.Sprintf("First steps at learning rate %v", t.Rate), "step", "step's loss, relative difference from "+t.Curves[0].Engine)
 	p.X.Tick.Marker = every(20)
 	p.Legend.Top, p.Legend.Left = true, true
 	for i, c := range t.Curves[1:] {
