@@ -10,7 +10,7 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-accuracy model corpus test-testbed clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,9 +38,10 @@ check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
 fmt: ## format every file
 	$(GO) tool gofumpt -w .
 
-bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md
-	$(GO) test -run '^$$' -bench . -benchmem ./...
-	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device | tee bench/results/kernels.txt
+bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
+	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device > bench/results/kernels.new
+	mv bench/results/kernels.new bench/results/kernels.txt
 	$(GO) run ./bench/step
 	$(GO) run ./bench/training
 	$(GO) run ./bench/tables
@@ -51,8 +52,12 @@ bench/peers/.venv: bench/peers/requirements.txt
 	$@/bin/pip install --quiet --no-cache-dir --requirement $<
 	touch $@
 
-bench-peers: bench/peers/.venv ## the step beside PyTorch's, Keras' and Gorgonia's elementary operations: bench/README.md (20 minutes, 7 GB)
-	$(GO) run ./bench/peers
+bench-peers: bench/peers/.venv ## the step beside PyTorch's, Keras' and Gorgonia's elementary operations: bench/README.md (20 minutes, 7 GB; RESUME=1: what an interrupted run has left)
+	$(GO) run ./bench/peers $(if $(RESUME),-missing)
+	$(GO) run ./bench/tables
+
+bench-loss: bench/peers/.venv ## whole trainings beside PyTorch's, and first steps on every engine here: bench/README.md (half an hour, 7 GB)
+	$(GO) run ./bench/loss
 	$(GO) run ./bench/tables
 
 bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)

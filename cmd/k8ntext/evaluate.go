@@ -39,10 +39,11 @@ baselines on the fold's test part:
 With -m, scores a model as it is, only on events that it was not trained on.`,
 		Example: `  k8ntext evaluate --corpus sequential-1.34 --protocol blocked
   k8ntext evaluate --protocol paper --preset paper --set max_epochs=5
+  k8ntext evaluate --preset paper --device opencl
   k8ntext evaluate -m my.k8ntext --corpus other.jsonl.zst -o json`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kernels, threads, err := e.selected()
+			on, threads, err := e.target()
 			if err != nil {
 				return err
 			}
@@ -57,8 +58,9 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				if err != nil {
 					return err
 				}
-				records, err = experiments.EvaluateModel(cmd.Context(), tagger, x.Corpus, includeSeen,
-					model.VoteOptions{Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: kernels})
+				records, err = experiments.EvaluateModel(cmd.Context(), tagger, x.Corpus, includeSeen, model.VoteOptions{
+					Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack,
+				})
 				if err != nil {
 					return err
 				}
@@ -80,7 +82,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				x.Model = m.keys
 				p := a.newProgress()
 				records, err = experiments.Evaluate(cmd.Context(), x, seed, experiments.EvaluateOptions{
-					Kernels: kernels, Threads: threads,
+					Device: on, Threads: threads,
 					Progress: func(fold, folds int, s model.Progress) {
 						p.show("training %d of %d, epoch %d of at most %d, loss %.4f, at most %v left in it", fold, folds, s.Epoch, s.MaxEpochs, s.Loss, roundETA(s.Remaining))
 					},
@@ -102,6 +104,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	m.add(c)
 	v.add(c)
 	e.flags(c.Flags())
+	e.deviceFlag(c.Flags())
 	c.Flags().StringVar(&x.Corpus, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
 	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked or paper")
 	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the blocked protocol")
