@@ -22,7 +22,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/rest"
 
 	"k8ntext/testbed/scenario"
 )
@@ -60,7 +59,6 @@ func (c *fakeCluster) Command(ctx context.Context, argv ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "/bin/sh", "-c", `echo "$0"; exit "$1"`, argv[0], argv[len(argv)-1])
 }
 func (c *fakeCluster) Client() kubernetes.Interface { return c.client }
-func (c *fakeCluster) Config() *rest.Config         { return &rest.Config{Host: c.url} }
 func (c *fakeCluster) fault(what string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

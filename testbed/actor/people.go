@@ -46,7 +46,7 @@ func (p *people) kubeconfig(user, token string) (string, error) {
 	if token != "" {
 		f, err = p.cluster.TokenKubeconfig(user, token)
 	} else {
-		role := p.roleOf(user)
+		_, role := p.library.RoleOf(user)
 		if role == nil {
 			return "", fmt.Errorf("user %q has no role", user)
 		}
@@ -61,15 +61,6 @@ func (p *people) kubeconfig(user, token string) (string, error) {
 	}
 	p.files[key] = f
 	return f, nil
-}
-
-func (p *people) roleOf(user string) *scenario.Role {
-	for _, name := range slices.Sorted(maps.Keys(p.library.Roles)) {
-		if r := p.library.Roles[name]; slices.Contains(r.Users, user) {
-			return r
-		}
-	}
-	return nil
 }
 
 // bearer is the token that an action stole or was given.

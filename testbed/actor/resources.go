@@ -1,7 +1,6 @@
 package actor
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +27,7 @@ type Resource struct {
 }
 
 // keepResources writes down what the server offers, for the table of coverage.
-func (r *runner) keepResources(context.Context) error {
+func (r *runner) keepResources() error {
 	_, lists, err := r.cluster.Client().Discovery().ServerGroupsAndResources()
 	var partly *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &partly) {

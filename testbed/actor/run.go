@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"k8ntext/testbed/scenario"
 )
@@ -22,7 +21,6 @@ type Cluster interface {
 	TokenKubeconfig(name, token string) (string, error)
 	Command(ctx context.Context, argv ...string) *exec.Cmd
 	Client() kubernetes.Interface
-	Config() *rest.Config
 	Kill(component string) error
 	Start(component string) error
 	AddNode() (string, error)
@@ -111,7 +109,7 @@ func Run(outer context.Context, c Cluster, plan *scenario.Plan, o Options) (resu
 	if err := r.furnish(ctx); err != nil {
 		return Result{}, fmt.Errorf("prepare the recording: %w", errors.Join(err, context.Cause(ctx)))
 	}
-	if err := r.keepResources(ctx); err != nil {
+	if err := r.keepResources(); err != nil {
 		return Result{}, fmt.Errorf("prepare the recording: %w", err)
 	}
 	quietly := scenario.Wait{Quiet: 3 * time.Second, Most: 30 * time.Second}

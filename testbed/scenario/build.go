@@ -60,7 +60,7 @@ func (r *run) agent(a *Action) string {
 	case ToolGitOps:
 		return "argocd-application-controller/v2.13.1"
 	}
-	role := r.planner.lib.Roles[r.planner.lib.roleOf(a.User)]
+	_, role := r.planner.lib.RoleOf(a.User)
 	if role == nil || len(role.Agents) == 0 {
 		return "client-go/v0.34.4"
 	}

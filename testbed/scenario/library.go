@@ -419,7 +419,7 @@ func (lib *Library) checkStep(s *Scenario, st *Step) error {
 	if ways != 1 {
 		return errors.New(`exactly one of "do", "any" and "kubectl" is needed`)
 	}
-	if st.By != "" && lib.Roles[st.By] == nil && lib.roleOf(st.By) == "" {
+	if name, _ := lib.RoleOf(st.By); st.By != "" && lib.Roles[st.By] == nil && name == "" {
 		return wordError{st.By, unknown("role or user", st.By, slices.Collect(maps.Keys(lib.Roles)))}
 	}
 	if !slices.Contains([]string{"", "ok", "fail", "any"}, st.Expect) {
@@ -553,14 +553,14 @@ func (lib *Library) resources() []string {
 	return slices.AppendSeq(out, maps.Keys(shortNames))
 }
 
-// roleOf finds the role of a user.
-func (lib *Library) roleOf(user string) string {
+// RoleOf finds the role of a user and its name; nil and "" if there is none.
+func (lib *Library) RoleOf(user string) (string, *Role) {
 	for _, name := range slices.Sorted(maps.Keys(lib.Roles)) {
-		if slices.Contains(lib.Roles[name].Users, user) {
-			return name
+		if r := lib.Roles[name]; slices.Contains(r.Users, user) {
+			return name, r
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // split cuts a command line at spaces; single and double quotes keep words together.

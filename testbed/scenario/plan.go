@@ -161,7 +161,7 @@ func (pl *planner) assign(v variant, queues [][]*run) (lane int, user string) {
 	}
 	var fitting []int
 	for i, u := range pl.profile.Lanes {
-		if slices.Contains(roles, pl.lib.roleOf(u)) {
+		if name, _ := pl.lib.RoleOf(u); slices.Contains(roles, name) {
 			fitting = append(fitting, i)
 		}
 	}
