@@ -313,7 +313,7 @@ func (c *Cluster) up(ctx context.Context) error {
 	if err := c.launch(etcd); err != nil {
 		return err
 	}
-	if err := c.waitFor(ctx, time.Minute, etcd, c.etcdReady); err != nil {
+	if err := c.waitFor(ctx, startLimit, etcd, c.etcdReady); err != nil {
 		return err
 	}
 	if err := c.launch(apiServer); err != nil {
@@ -323,7 +323,7 @@ func (c *Cluster) up(ctx context.Context) error {
 		return err
 	}
 	progress("%s started, waiting for the API server", c.release.Version)
-	if err := c.waitFor(ctx, time.Minute, "the API server", c.apiReady); err != nil {
+	if err := c.waitFor(ctx, startLimit, "the API server", c.apiReady); err != nil {
 		return err
 	}
 	if err := c.furnishAPI(ctx); err != nil {
@@ -334,7 +334,7 @@ func (c *Cluster) up(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.waitFor(ctx, time.Minute, "the default service accounts", c.accountsReady); err != nil {
+	if err := c.waitFor(ctx, startLimit, "the default service accounts", c.accountsReady); err != nil {
 		return err
 	}
 	if err := c.proxyCredentials(ctx); err != nil {
@@ -391,6 +391,9 @@ func (c *Cluster) watchDisk() {
 	}
 }
 
+// startLimit is how long a part of the control plane may take to be ready: seconds on an idle machine.
+const startLimit = 3 * time.Minute
+
 // waitFor asks until the answer is yes, the cluster fails, or the time is over.
 func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, what string, ready func(context.Context) (bool, error)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
@@ -408,7 +411,7 @@ func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, what string,
 		case <-c.failed:
 			return c.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
 		case <-limited.Done():
 			return fmt.Errorf("%s not ready after %v (logs in %s): %w", what, limit, c.logs(), errors.Join(last, limited.Err()))
 		case <-time.After(200 * time.Millisecond):

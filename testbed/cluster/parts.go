@@ -466,7 +466,7 @@ func (c *Cluster) RemoveNode(name string) error {
 
 // WaitNodes waits until every node whose process runs is ready.
 func (c *Cluster) WaitNodes(ctx context.Context) error {
-	return c.waitFor(ctx, 2*time.Minute, "nodes", func(ctx context.Context) (bool, error) {
+	return c.waitFor(ctx, startLimit, "nodes", func(ctx context.Context) (bool, error) {
 		list, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
@@ -510,7 +510,7 @@ func (c *Cluster) apiReady(ctx context.Context) (bool, error) {
 
 // WaitAPI waits until the API server answers, for instance after it was started again.
 func (c *Cluster) WaitAPI(ctx context.Context) error {
-	return c.waitFor(ctx, time.Minute, "the API server", c.apiReady)
+	return c.waitFor(ctx, startLimit, "the API server", c.apiReady)
 }
 
 // accountsReady tells whether pods can be created in the namespaces that are there from the start.
