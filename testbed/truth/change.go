@@ -66,7 +66,9 @@ func (a *attribution) isExternal(q *Request) bool {
 	switch q.worker() {
 	case "horizontal-pod-autoscaler":
 		return q.Subresource == "scale"
-	case "kube-scheduler", "taint-eviction-controller", "node-controller", "pod-garbage-collector", "ttl-after-finished-controller":
+	case "node-controller": // it says of pods on a dead node that they are not ready
+		return q.Verb == "delete" || q.Resource == "pods" && q.Subresource == "status"
+	case "kube-scheduler", "taint-eviction-controller", "pod-garbage-collector", "ttl-after-finished-controller":
 		return q.Verb == "delete"
 	case "cronjob-controller":
 		return strings.HasPrefix(q.Resource, "jobs.") && (q.Verb == "create" || q.Verb == "delete")
