@@ -73,6 +73,16 @@ func (a *attribution) observed(q *Request, i *instance) verdict {
 			since = max(since, r.Received)
 		}
 	}
+	if causes = a.changedBelow(q, i, since); len(causes) == 0 {
+		const late = int64(250_000_000) // what was stored before, and not seen yet
+		causes = a.changedBelow(q, i, since-late)
+	}
+	return either("", causes...)
+}
+
+// changedBelow are the causes of what changed, since a time, in the pods and replica sets of i.
+func (a *attribution) changedBelow(q *Request, i *instance, since int64) []verdict {
+	var causes []verdict
 	for _, child := range i.children {
 		switch child.resource {
 		case "pods":
@@ -87,7 +97,7 @@ func (a *attribution) observed(q *Request, i *instance) verdict {
 			}
 		}
 	}
-	return either("", causes...)
+	return causes
 }
 
 // history are the states of i in the order in which they were stored. A request for another scale

@@ -81,7 +81,7 @@ func (a *attribution) effect(q *Request, worker string) verdict {
 	case worker == "cronjob-controller":
 		return a.cronJob(q)
 	case worker == "ttl-after-finished-controller" && i != nil:
-		return a.clock("ttl "+i.uid, a.made(i, ""), "clock:ttl")
+		return a.clock("ttl "+i.uid, a.work(i, t, "").or(a.made(i, "")), "clock:ttl")
 	case q.Resource == "pods":
 		return a.pod(q, worker)
 	case worker == "kubelet":
@@ -179,6 +179,9 @@ func (a *attribution) event(q *Request) verdict {
 	case "horizontalpodautoscalers.autoscaling":
 		return a.round(q, i)
 	case "persistentvolumeclaims":
+		if d := i.asked(t); d != nil && t-d.Received < lag {
+			return a.ended(i, t, "event:volume")
+		}
 		if c := i.lastChange(t); q.worker() == "persistent-volume-binder" && q.Verb == "patch" && t-max(i.created, c.time()) > lag {
 			return a.clock(fmt.Sprintf("resync %s %d", i.uid, t), a.work(i, t, "").or(a.made(i, "")), "clock:resync")
 		}
@@ -371,7 +374,8 @@ func aggregates(labels map[string]string) bool {
 }
 
 // customInformer is the first list of a custom resource by a component that follows all resources: it
-// found the new definition. After the definition's end its lists fail.
+// found the new definition. After the definition's end the first list fails because of that; that the
+// component tries again for minutes, ever more rarely, is its clock.
 func (a *attribution) customInformer(q *Request) (verdict, bool) {
 	if q.Verb != "list" || q.Namespace != "" || !strings.Contains(q.Resource, ".") {
 		return verdict{}, false
@@ -386,13 +390,18 @@ func (a *attribution) customInformer(q *Request) (verdict, bool) {
 	if last == nil || last.creator == nil {
 		return verdict{}, false
 	}
-	if last.asked(q.Received) != nil {
-		return a.ended(last, q.Received, "custom-informer"), true
+	since := last.created
+	if d := last.asked(q.Received); d != nil {
+		since = d.Received
 	}
-	if !slices.ContainsFunc(a.byWorker[q.User], func(p *Request) bool {
-		return p.Resource == q.Resource && p.Verb == "list" && p.Received >= last.created && p.Received < q.Received && p.ok()
-	}) {
+	first := !slices.ContainsFunc(a.byWorker[q.User], func(p *Request) bool {
+		return p.Resource == q.Resource && p.Verb == "list" && p.Namespace == "" && p.Received >= since && p.Received < q.Received
+	})
+	switch {
+	case first && since > last.created:
+		return a.ended(last, q.Received, "custom-informer"), true
+	case first:
 		return a.made(last, "custom-informer"), true
 	}
-	return verdict{}, false
+	return a.background(q, "background:informer-retry"), true
 }

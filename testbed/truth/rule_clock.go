@@ -1,8 +1,10 @@
 package truth
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -176,29 +178,44 @@ func (a *attribution) cronJob(q *Request) verdict {
 	if i == nil {
 		return a.soughtBefore(q)
 	}
-	// What happened last to the cron job or to one of its jobs.
-	v, at := a.work(i, t, "owner-chain").or(a.made(i, "owner-chain")), i.created
-	if c := i.lastChange(t); c != nil {
-		at = c.at
+	// What happened last to the cron job or to one of its jobs. Two within a moment may both be meant.
+	const moment = int64(500_000_000)
+	type cause struct {
+		at int64
+		v  verdict
 	}
+	last := cause{i.created, a.work(i, t, "").or(a.made(i, ""))}
+	if c := i.lastChange(t); c != nil {
+		last.at = c.at
+	}
+	causes := []cause{last}
 	for _, job := range i.children {
-		if job.resource != "jobs.batch" {
+		if job.resource != "jobs.batch" || job.created > t+slack || job.creator == nil {
 			continue
 		}
-		if job.created <= t+slack && job.created > at && job.creator != nil {
-			v, at = a.made(job, "cronjob-status"), job.created
-		}
-		if d := job.asked(t); d != nil && d.Received > at && d.worker() != "cronjob-controller" {
-			v, at = a.ended(job, t, "cronjob-status"), d.Received
-		}
+		own := cause{job.created, a.made(job, "")}
 		for _, state := range job.versions {
-			if state.at > at && state.at <= t && state.object != nil && decodeWorkload(state.object.State).finished() {
-				v, at = a.made(job, "cronjob-status"), state.at
-				break // it was not over before
+			if state.at <= t {
+				own.at = max(own.at, state.at)
 			}
 		}
+		if d := job.asked(t); d != nil && d.worker() != "cronjob-controller" {
+			own = cause{max(own.at, d.Received), a.ended(job, t, "")}
+		}
+		causes = append(causes, own)
 	}
-	return v
+	newest := slices.MaxFunc(causes, func(x, y cause) int { return cmp.Compare(x.at, y.at) })
+	var possible []verdict
+	for _, c := range causes {
+		if c.at >= newest.at-moment {
+			possible = append(possible, c.v)
+		}
+	}
+	class := "cronjob-status"
+	if newest.at == last.at {
+		class = "owner-chain"
+	}
+	return either(class, possible...)
 }
 
 func (w workload) finished() bool {
