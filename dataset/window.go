@@ -52,6 +52,22 @@ func (s *Split) ValidationEvents() []int32 { return s.events(s.Validation) }
 // TestEvents are the events that some test window holds: distinct, ascending.
 func (s *Split) TestEvents() []int32 { return s.events(s.Test) }
 
+// FitParts are the FitEvents as they lie in the sequences: what has a running state starts anew with
+// each part.
+func (s *Split) FitParts() [][]int32 {
+	var parts [][]int32
+	for _, seq := range s.Sequences {
+		part := slices.DeleteFunc(slices.Clone(seq), func(e int32) bool {
+			_, fit := slices.BinarySearch(s.FitEvents, e)
+			return !fit
+		})
+		if len(part) > 0 {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
 func (s *Split) events(windows []Window) []int32 {
 	var last int32 = -1
 	for _, seq := range s.Sequences {

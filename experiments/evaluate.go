@@ -150,8 +150,15 @@ func (e *evaluation) predictor(ctx context.Context, method string, r *Result) (*
 	if err != nil {
 		return nil, err
 	}
-	encoder := feature.Fit(profile, pickEvents(e.corpus, e.split.FitEvents))
-	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{Corpus: e.corpus, Split: e.split, Features: encoder.Matrix(e.corpus.Events)})
+	var fit [][]*audit.Event
+	for _, part := range e.split.FitParts() {
+		fit = append(fit, pickEvents(e.corpus, part))
+	}
+	encoder := feature.Fit(profile, fit...)
+	ids, _ := encoder.Parts(e.corpus.Events, e.split.Sequences)
+	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{
+		Corpus: e.corpus, Split: e.split, Features: ids,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"k8ntext/dataset"
+	"k8ntext/dataset/audit"
 	"k8ntext/dataset/feature"
 	"k8ntext/dataset/label"
 	"k8ntext/model/device"
@@ -154,8 +155,18 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	}
 	o.Threads = max(o.Threads, 1)
 
-	fit := pick(corpus.Events, split.FitEvents)
-	encoder := feature.Fit(profile, fit)
+	var fit [][]*audit.Event
+	for _, part := range split.FitParts() {
+		fit = append(fit, pick(corpus.Events, part))
+	}
+	var bare []*audit.Event
+	if c.BodyDropout > 0 { // the vocabularies know what level Metadata shows, too
+		bare = bareEvents(corpus.Events)
+		for _, part := range split.FitParts() {
+			fit = append(fit, pick(bare, part))
+		}
+	}
+	encoder := feature.Fit(profile, fit...)
 	t := &Tagger{
 		Config: c, Encoder: encoder, Space: corpus.Space,
 		Provenance: Provenance{
@@ -177,7 +188,14 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	defer func() { network.Close() }()
 
 	l := newLayout(shape, encoder.Sizes(), c.Batch)
-	data := newSamples(l, split, encoder.Matrix(corpus.Events), corpus.Labels, corpus.Space)
+	encode := func(events []*audit.Event) view {
+		ids, tied := encoder.Parts(events, split.Sequences)
+		return view{ids: ids, tied: tied}
+	}
+	data := newSamples(l, split, encode(corpus.Events), corpus.Labels, corpus.Own, corpus.Space)
+	if c.BodyDropout > 0 {
+		data.showBare(encode(bare), c.BodyDropout, corpus.Labels, corpus.Own, corpus.Space)
+	}
 	data.augment = newAugmenter(c, encoder)
 	if !data.anyScored(split.Train) {
 		return fail(errors.New("no event of a training window has a label of its label space: use a labelled corpus"))
@@ -227,6 +245,17 @@ func pick[T any](s []T, indices []int32) []T {
 		out[i] = s[j]
 	}
 	return out
+}
+
+// bareEvents are the events as level Metadata would have logged them.
+func bareEvents(events []*audit.Event) []*audit.Event {
+	bare := make([]*audit.Event, len(events))
+	for i, e := range events {
+		b := *e
+		b.Level, b.RequestObject, b.ResponseObject = "Metadata", nil, nil
+		bare[i] = &b
+	}
+	return bare
 }
 
 func seenLabels(c *dataset.Corpus, split *dataset.Split) []label.Label {
@@ -532,9 +561,9 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 
 // hiding gives the generator for the i-th window of a batch that begins at place from of an epoch's
 // order. Streams go by place, not by step, so that they do not depend on what was computed before.
-func (l *Loop) hiding(epoch, from int) func(i int) *rand.Rand {
-	return func(i int) *rand.Rand {
-		return stream(l.options.Seed, streamAugment, uint64(epoch)<<32|uint64(from+i))
+func (l *Loop) hiding(epoch, from int) func(kind uint64, i int) *rand.Rand {
+	return func(kind uint64, i int) *rand.Rand {
+		return stream(l.options.Seed, kind, uint64(epoch)<<32|uint64(from+i))
 	}
 }
 

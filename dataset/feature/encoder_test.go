@@ -319,7 +319,7 @@ func TestWithout(t *testing.T) {
 			t.Errorf("without %.40q: %v, want %q", c.drop, err, c.want)
 		}
 	}
-	if _, err := ByName("papr"); err == nil || !strings.Contains(err.Error(), "honest, paper") {
+	if _, err := ByName("papr"); err == nil || !strings.Contains(err.Error(), "honest, linked, paper") {
 		t.Errorf("unknown profile: %v", err)
 	}
 }
