@@ -155,18 +155,16 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	}
 	o.Threads = max(o.Threads, 1)
 
-	var fit [][]*audit.Event
-	for _, part := range split.FitParts() {
-		fit = append(fit, pick(corpus.Events, part))
+	// What is shown has overlays; what is told of the training is of the corpus as it is.
+	shown, parts, err := dataset.Interleave(corpus, split, c.Interleave, o.Seed)
+	if err != nil {
+		return fail(err)
 	}
 	var bare []*audit.Event
-	if c.BodyDropout > 0 { // the vocabularies know what level Metadata shows, too
-		bare = bareEvents(corpus.Events)
-		for _, part := range split.FitParts() {
-			fit = append(fit, pick(bare, part))
-		}
+	if c.BodyDropout > 0 {
+		bare = bareEvents(shown.Events)
 	}
-	encoder := feature.Fit(profile, fit...)
+	encoder := fitEncoder(profile, shown.Events, bare, parts)
 	t := &Tagger{
 		Config: c, Encoder: encoder, Space: corpus.Space,
 		Provenance: Provenance{
@@ -189,15 +187,15 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 
 	l := newLayout(shape, encoder.Sizes(), c.Batch)
 	encode := func(events []*audit.Event) view {
-		ids, tied := encoder.Parts(events, split.Sequences)
+		ids, tied := encoder.Parts(events, parts.Sequences)
 		return view{ids: ids, tied: tied}
 	}
-	data := newSamples(l, split, encode(corpus.Events), corpus.Labels, corpus.Own, corpus.Space)
-	if c.BodyDropout > 0 {
-		data.showBare(encode(bare), c.BodyDropout, corpus.Labels, corpus.Own, corpus.Space)
+	data := newSamples(l, parts, encode(shown.Events), shown.Labels, shown.Own, corpus.Space)
+	if bare != nil {
+		data.showBare(encode(bare), c.BodyDropout, shown.Labels, shown.Own, corpus.Space)
 	}
 	data.augment = newAugmenter(c, encoder)
-	if !data.anyScored(split.Train) {
+	if !data.anyScored(parts.Train) {
 		return fail(errors.New("no event of a training window has a label of its label space: use a labelled corpus"))
 	}
 
@@ -245,6 +243,20 @@ func pick[T any](s []T, indices []int32) []T {
 		out[i] = s[j]
 	}
 	return out
+}
+
+// fitEncoder makes the encoder for a split's training events, in both forms in which they are shown.
+func fitEncoder(p feature.Profile, events, bare []*audit.Event, split *dataset.Split) *feature.Encoder {
+	var fit [][]*audit.Event
+	for _, form := range [][]*audit.Event{events, bare} {
+		if form == nil {
+			continue
+		}
+		for _, part := range split.FitParts() {
+			fit = append(fit, pick(form, part))
+		}
+	}
+	return feature.Fit(p, fit...)
 }
 
 // bareEvents are the events as level Metadata would have logged them.
