@@ -13,22 +13,16 @@ import (
 
 // Join puts corpora of one label space together for training on all of them, one after the other in the
 // order given. No window, part or context reaches from one recording into another: see
-// [Corpus.Recordings]. The label space has the custom groups of all; a corpus that is given twice is an
-// error. One corpus is returned as it is.
+// [Corpus.Recordings]. The label space has the custom groups of all. One corpus is returned as it is.
 func Join(corpora ...*Corpus) (*Corpus, error) {
 	if len(corpora) == 1 {
 		return corpora[0], nil
 	}
 	var groups, names []string
-	for i, c := range corpora {
+	for _, c := range corpora {
 		if c.Space.Name() != corpora[0].Space.Name() {
 			return nil, fmt.Errorf("join corpora: %s has labels of space %q, %s of %q: load all in one space",
 				c.Name, c.Space.Name(), corpora[0].Name, corpora[0].Space.Name())
-		}
-		for _, before := range corpora[:i] {
-			if before.Digest == c.Digest {
-				return nil, fmt.Errorf("join corpora: %s and %s hold the same events: name each recording once", before.Name, c.Name)
-			}
 		}
 		groups = append(groups, c.Space.CRDGroups()...)
 		names = append(names, c.Name)

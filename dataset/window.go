@@ -240,8 +240,8 @@ type CrossOptions struct {
 }
 
 // SplitCross cuts a joined corpus by recordings: the first ones are cut for training and validation as
-// [SplitAll] does, the others are tested whole. It fails as that does, and without a recording for
-// either.
+// [SplitAll] does, the others are tested whole. It fails as that does, without a recording for either,
+// and if an event of training occurs in a tested recording again.
 func SplitCross(c *Corpus, o CrossOptions) (*Split, error) {
 	fail := splitError(c, "cross")
 	if o.Stride == 0 {
@@ -253,6 +253,17 @@ func SplitCross(c *Corpus, o CrossOptions) (*Split, error) {
 	recordings := c.recordings()
 	if o.Training < 1 || o.Training >= len(recordings) {
 		return nil, fail(fmt.Errorf("%d of %d recordings are for training: leave at least one for each part", o.Training, len(recordings)))
+	}
+	trained := make(map[[16]byte]bool)
+	for _, e := range c.Events[:recordings[o.Training].From] {
+		trained[e.Digest()] = true
+	}
+	for _, r := range recordings[o.Training:] {
+		for _, e := range c.Events[r.From:r.To] {
+			if trained[e.Digest()] {
+				return nil, fail(fmt.Errorf("%s is to be tested and has events of the training recordings: give recordings that share none", r.Name))
+			}
+		}
 	}
 	s := &Split{Protocol: "cross", Fold: -1, Length: o.Length}
 	for _, r := range recordings[:o.Training] {

@@ -248,7 +248,7 @@ func protocolRows(results []*Result) []protocolRow {
 	behind := make(map[key][]*Result)
 	for _, r := range results {
 		for _, rec := range r.Records {
-			k := key{r.Trial.Corpus, methodName(r, rec.Method)}
+			k := key{rec.Corpus, methodName(r, rec.Method)}
 			if _, ok := records[k]; !ok {
 				keys = append(keys, k)
 			}

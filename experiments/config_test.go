@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := func(corpus string) []Trial {
-		trials, err := c.trials(func(string) (string, error) { return corpus, nil })
+		trials, err := c.trials(func(Corpora) (string, error) { return corpus, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		if trials, err := c.trials(func(string) (string, error) { return "digest", nil }); err != nil || len(trials) == 0 {
+		if trials, err := c.trials(func(Corpora) (string, error) { return "digest", nil }); err != nil || len(trials) == 0 {
 			t.Errorf("a valid config plans %d trials: %v", len(trials), err)
 		}
 	})

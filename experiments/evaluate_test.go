@@ -67,11 +67,11 @@ func TestEvaluateErrors(t *testing.T) {
 		x    Experiment
 		want string
 	}{
-		{"unknown corpus", t.Context(), Experiment{Corpus: "sequential", Protocol: ProtocolBlocked}, "sequential-1.34"},
-		{"unknown protocol", t.Context(), Experiment{Corpus: labelled, Protocol: "papre"}, `"paper"`},
-		{"unknown method", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolPaper, Methods: []string{"x"}}, "own-label"},
-		{"too many folds", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolBlocked, Folds: 1000, Methods: []string{"own-label"}}, "1000 folds"},
-		{"interrupted", cancelled, Experiment{Corpus: labelled, Protocol: ProtocolPaper}, "canceled"},
+		{"unknown corpus", t.Context(), Experiment{Corpus: Corpora{"sequential"}, Protocol: ProtocolBlocked}, "sequential-1.34"},
+		{"unknown protocol", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: "papre"}, `"paper"`},
+		{"unknown method", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolPaper, Methods: []string{"x"}}, "own-label"},
+		{"too many folds", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolBlocked, Folds: 1000, Methods: []string{"own-label"}}, "1000 folds"},
+		{"interrupted", cancelled, Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolPaper}, "canceled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Evaluate(test.ctx, test.x, 1, EvaluateOptions{Kernels: portable(t)})
@@ -88,7 +88,7 @@ func TestEvaluateErrors(t *testing.T) {
 // trained is a model of all of a log but the gap before its validation part.
 func trained(t *testing.T, corpus string) (*model.Tagger, *dataset.Corpus, *dataset.Split) {
 	t.Helper()
-	c, err := LoadCorpus(t.Context(), corpus, "default")
+	c, err := LoadCorpus(t.Context(), Corpora{corpus}, "default")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ folds = 3
 methods = ["network", "own-label", "tree"]
 `)
 	c.SetCorpus(hostileName)
-	trials, err := c.trials(func(string) (string, error) { return "digest", nil })
+	trials, err := c.trials(func(Corpora) (string, error) { return "digest", nil })
 	if err != nil {
 		t.Fatal(err)
 	}

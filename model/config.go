@@ -22,7 +22,7 @@ type Config struct {
 
 	// Copy adds a softmax that says which of the requests that an event is tied to has its label, so
 	// that the network can give labels that it never saw. It needs features = "linked".
-	Copy bool `toml:"copy" json:"copy,omitempty"`
+	Copy bool `toml:"copy" json:"copy,omitzero"`
 
 	// Input is "ids" (every field is one number, as the paper) or "embedding" (every field's value
 	// has a learned vector; an event is the sum of its fields' vectors).
@@ -69,10 +69,10 @@ type Config struct {
 	DropValue float64 `toml:"drop_value" json:"drop_value,omitempty"`
 	// BodyDropout is the probability with which a training window is shown as level Metadata would log
 	// it, without bodies and what follows from them.
-	BodyDropout float64 `toml:"body_dropout" json:"body_dropout,omitempty"`
+	BodyDropout float64 `toml:"body_dropout" json:"body_dropout,omitzero"`
 	// Interleave is how many recordings may run at once in training: 1 or 0 shows them as they are; more
 	// adds overlays of 2 to so many pieces of them, see [dataset.Interleave].
-	Interleave int `toml:"interleave" json:"interleave,omitempty"`
+	Interleave int `toml:"interleave" json:"interleave,omitzero"`
 }
 
 // PaperConfig is the paper's setting (REFERENCE 6.2, newest): its 39 features as numbers, W = 60 and

@@ -231,7 +231,7 @@ func TestHonestKnowsNoNames(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	_, events := sample(t)
-	for _, p := range []Profile{Paper(), Honest()} {
+	for _, p := range []Profile{Paper(), Honest(), Linked()} {
 		e := Fit(p, events)
 		m := e.Matrix(events)
 		var b strings.Builder
@@ -497,7 +497,7 @@ func BenchmarkMatrix(b *testing.B) {
 	for _, ev := range events {
 		size += int64(len(ev.RequestObject) + len(ev.ResponseObject))
 	}
-	for _, p := range []Profile{Paper(), Honest()} {
+	for _, p := range []Profile{Paper(), Honest(), Linked()} {
 		b.Run(p.Name(), func(b *testing.B) {
 			e := Fit(p, events)
 			b.SetBytes(size) // of bodies
