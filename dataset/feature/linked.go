@@ -94,8 +94,10 @@ func linkedFields() []Field {
 	of("closes", "the request that the namespace be deleted", "at", func(r *relations) deed { return r.closes })
 	of("previous", "this person's request before", "kto", func(r *relations) deed { return r.previous })
 	of("burst", "the first request of this person's burst", "kto", func(r *relations) deed { return r.burst })
+	of("did", "this person's latest change", "kto", func(r *relations) deed { return r.did })
+	of("before", "the same person's change of another kind before that, or before the cause", "kt", func(r *relations) deed { return r.before })
 	of("next", "this person's next request about an object", "kto", func(r *relations) deed { return r.next })
-	of("change", "this person's next change", "kto", func(r *relations) deed { return r.change })
+	of("change", "this person's next change or watch", "kto", func(r *relations) deed { return r.change })
 	add(encBucket, "active", "people active in the last ten seconds", func(r *relations) value {
 		return just(bucket(strconv.Itoa(r.active)))
 	})

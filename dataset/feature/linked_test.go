@@ -337,7 +337,7 @@ func TestLinkedKeepsSourcesApart(t *testing.T) {
 			continue // of all that happens at the time
 		}
 		for i, e := range one {
-			if got, want := together.Row(2*i)[f], alone.Row(i)[f]; got != want && !shared(e) {
+			if got, want := together.Row(2 * i)[f], alone.Row(i)[f]; got != want && !shared(e) {
 				t.Fatalf("event %d, %s: %s beside another log, %s alone", i, field.Path, encoder.Decode(f, got), encoder.Decode(f, want))
 			}
 		}

@@ -44,15 +44,14 @@ type deed struct {
 	object      identity.ID
 	changes     int   // people's changes up to this deed
 	tag         int32 // the caller's, see [Stream.Push]
+	before      *deed // of a person's change: the client's change of another kind before it, itself without one
 }
 
 func (d deed) there() bool { return d.number > 0 }
 
-func (d deed) orLater(other deed) deed {
-	if other.number > d.number {
-		return other
-	}
-	return d
+// like tells whether two deeds are of one kind.
+func (d deed) like(other deed) bool {
+	return d.resource == other.resource && d.subresource == other.subresource && d.verb == other.verb
 }
 
 func deedOf(e *audit.Event, object identity.ID, number int, tag int32) deed {
@@ -117,8 +116,10 @@ type relations struct {
 
 	previous deed // the client's request before; clients are people's
 	burst    deed // the first of the client's burst
+	did      deed // the client's latest change
+	before   deed // the change of another kind before that, or before the cause: a drain cordons, then evicts
 	next     deed // the client's next request about an object
-	change   deed // the client's next change
+	change   deed // the client's next change or watch
 }
 
 // choice is what following the relations by rule gives, and by which: identity propagation. What a
@@ -151,12 +152,12 @@ func (r *relations) choice() (deed, string) {
 // good as always. Their order is that of [Encoder.Ties].
 func (r *relations) ties() [ties]deed {
 	return [ties]deed{
-		r.self, r.change, r.next, r.burst, r.previous, r.cause, r.namespace, r.inside,
+		r.self, r.change, r.next, r.burst, r.previous, r.cause, r.namespace, r.inside, r.before, r.did,
 		r.closes, r.ends, r.gone, r.born, r.touch, r.parent, r.place, r.latest,
 	}
 }
 
-const ties = 16
+const ties = 18
 
 // linker derives relations from the events of one log or one part of a corpus, in order: [Linked] has
 // no other state.
@@ -187,6 +188,7 @@ type client struct {
 type habit struct {
 	seen        appearance
 	last, burst deed
+	did, before deed
 }
 
 type appearance struct {
@@ -230,6 +232,8 @@ func (l *linker) push(e *audit.Event, tag int32) {
 		w.client = clientOf(e)
 		w.open = !v.Changed
 		l.meet(&w, v.Changed)
+	} else if w.cause.before != nil {
+		w.before = *w.cause.before
 	}
 	w.active = l.active(e.RequestReceived)
 	l.waiting = append(l.waiting, w)
@@ -343,7 +347,7 @@ func (l *linker) ancestry(id identity.ID) iter.Seq2[int, identity.ID] {
 func (l *linker) meet(w *waiting, changed bool) {
 	h := l.clients[w.client]
 	now := appearance{w.client, w.self.number, w.self.at}
-	w.previous = h.last
+	w.previous, w.did, w.before = h.last, h.did, h.before
 	if h.seen.number > 0 && now.at.Sub(h.seen.at) <= pause {
 		w.burst = h.burst
 	} else {
@@ -360,10 +364,21 @@ func (l *linker) meet(w *waiting, changed bool) {
 				if !x.relations.next.there() {
 					x.relations.next = w.self
 				}
-				if changed {
+				if changed || w.self.verb == "watch" {
 					x.change, x.open = w.self, false
 				}
 			}
+		}
+		if changed {
+			if h.did.there() && !h.did.like(w.self) {
+				h.before = h.did
+				h.before.before = nil // or memory would reach back for ever
+			}
+			if h.before.there() {
+				before := h.before
+				w.self.before = &before
+			}
+			h.did = w.self
 		}
 	}
 	h.seen = now
