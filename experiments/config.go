@@ -187,7 +187,7 @@ func (e *Experiment) check() error {
 		}
 	case ProtocolCross:
 		if len(e.Test) == 0 {
-			return badKey("test", "none given: protocol %q needs corpora to test", ProtocolCross)
+			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
 		}
 	default:
 		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
@@ -234,8 +234,12 @@ func (e *Experiment) check() error {
 		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials, maxTrials)
 	}
 	for _, s := range e.settings() {
-		if _, err := e.modelConfig(s); err != nil {
+		m, err := e.modelConfig(s)
+		if err != nil {
 			return err
+		}
+		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
+			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
 	}
 	return nil

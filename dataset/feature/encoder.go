@@ -18,6 +18,13 @@ const (
 	idFirst   = 3
 )
 
+// What values without a text are called.
+const (
+	textAbsent = "(absent)"
+	textEmpty  = "(empty)"
+	textNull   = "(null)"
+)
+
 // Bounds of an encoder's vocabularies. Values beyond them are unknown; a model file that breaks them is refused.
 const (
 	maxVocabularyBytes = 8 << 20 // text of all fields together
@@ -274,9 +281,9 @@ func (e *Encoder) Decode(field int, id int32) string {
 		case idUnknown:
 			return "(unknown)"
 		case idAbsent:
-			return "(absent)"
+			return textAbsent
 		case idEmpty:
-			return "(empty)"
+			return textEmpty
 		}
 		id -= idFirst
 	} else if int(id) == len(words) {
@@ -286,7 +293,7 @@ func (e *Encoder) Decode(field int, id int32) string {
 	case int(id) >= len(words):
 		return "(no such id)"
 	case words[id].null:
-		return "(null)"
+		return textNull
 	}
 	return words[id].text
 }
@@ -381,28 +388,64 @@ func (s *Stream) End() { s.ended = true }
 // events that it is tied to; -1: none. It panics if a length is wrong, as [Encoder.Encode] does.
 func (s *Stream) Next(ids, tied []int32) *audit.Event {
 	s.encoder.check(ids)
-	var r row
-	if s.links != nil {
-		w, ok := s.links.next(s.ended)
-		if !ok {
-			return nil
-		}
-		r = row{event: w.event, relations: &w.relations}
-		for k, d := range w.ties() {
+	r := s.next()
+	if r == nil {
+		return nil
+	}
+	if r.relations != nil {
+		for k, d := range r.relations.ties() {
 			tied[k] = -1
 			if d.there() {
 				tied[k] = d.tag
 			}
 		}
-	} else {
-		if len(s.waiting) == 0 {
+	}
+	s.read(r, func(f int, v value) { ids[f] = s.encoder.id(f, v) })
+	return r.event
+}
+
+// NextText is [Stream.Next] without a vocabulary: it returns the values of the event's fields as
+// [Encoder.Decode] writes them, for people to read.
+func (s *Stream) NextText() (*audit.Event, []string) {
+	r := s.next()
+	if r == nil {
+		return nil, nil
+	}
+	texts := make([]string, len(s.encoder.columns))
+	s.read(r, func(f int, v value) {
+		switch {
+		case v.state == present:
+			texts[f] = v.text
+		case s.encoder.profile.rising:
+			texts[f] = textNull
+		case v.state == empty:
+			texts[f] = textEmpty
+		default:
+			texts[f] = textAbsent
+		}
+	})
+	return r.event, texts
+}
+
+// next is the oldest event that is known well enough; nil: there is none.
+func (s *Stream) next() *row {
+	if s.links != nil {
+		w, ok := s.links.next(s.ended)
+		if !ok {
 			return nil
 		}
-		r.event = s.waiting[0]
-		s.waiting = slices.Delete(s.waiting, 0, 1)
+		return &row{event: w.event, relations: &w.relations}
 	}
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	r := &row{event: s.waiting[0]}
+	s.waiting = slices.Delete(s.waiting, 0, 1)
+	return r
+}
+
+func (s *Stream) read(r *row, visit func(field int, v value)) {
 	p := s.encoder.spare.Get().(*picker)
 	defer s.encoder.spare.Put(p)
-	s.encoder.read(p, &r, func(f int, v value) { ids[f] = s.encoder.id(f, v) })
-	return r.event
+	s.encoder.read(p, r, visit)
 }

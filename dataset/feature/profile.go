@@ -109,6 +109,14 @@ func ByName(name string) (Profile, error) {
 // Name is "paper", "honest" or "linked", also after [Profile.Without].
 func (p Profile) Name() string { return p.name }
 
+// Stream starts a log whose events are read by [Stream.NextText] alone: it has no vocabularies.
+func (p Profile) Stream() *Stream { return newEncoder(p).Stream() }
+
+// Absent tells whether a text of [Stream.NextText] stands for a field that the event does not have.
+func (p Profile) Absent(text string) bool {
+	return p.rising && text == textNull || !p.rising && text == textAbsent
+}
+
 // Ties is [Encoder.Ties] of the profile's encoders.
 func (p Profile) Ties() int {
 	if p.linked {
