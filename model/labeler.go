@@ -62,7 +62,7 @@ func (t *Tagger) Label(ctx context.Context, events []*audit.Event, o VoteOptions
 // Labeler labels a stream of events. It holds an event until no later window can cover it, which with
 // stride S, batch B and T threads is at most W + S*B*T events long; nothing else grows with the
 // stream. Online, with batch 1 on one thread, an event waits for LookAhead others. Features that look ahead
-// add what they wait for: those of [feature.Linked] at most 32 events. It is not safe for concurrent use.
+// add what they wait for: those of [feature.Linked] at most 64 events. It is not safe for concurrent use.
 type Labeler struct {
 	tagger  *Tagger
 	o       VoteOptions

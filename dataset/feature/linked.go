@@ -85,6 +85,7 @@ func linkedFields() []Field {
 	of("inside", "people's latest change in the namespace", "kts", func(r *relations) deed { return r.inside })
 	of("namespace", "people's latest change to the namespace itself", "vts", func(r *relations) deed { return r.namespace })
 	of("latest", "people's latest change at all", "kt", func(r *relations) deed { return r.latest })
+	of("stir", "people's change behind the latest change to a pod of the namespace", "kt", func(r *relations) deed { return r.stir })
 	of("touch", "latest change to the object", "kat", func(r *relations) deed { return r.touch })
 	of("parent", "latest change to the owner or what the event is about", "kat", func(r *relations) deed { return r.parent })
 	of("place", "latest change in the namespace", "kat", func(r *relations) deed { return r.place })
@@ -98,6 +99,7 @@ func linkedFields() []Field {
 	of("before", "the same person's change of another kind before that, or before the cause", "kt", func(r *relations) deed { return r.before })
 	of("next", "this person's next request about an object", "kto", func(r *relations) deed { return r.next })
 	of("change", "this person's next change or watch", "kto", func(r *relations) deed { return r.change })
+	of("own", "this person's next change to the same object", "kt", func(r *relations) deed { return r.own })
 	add(encBucket, "active", "people active in the last ten seconds", func(r *relations) value {
 		return just(bucket(strconv.Itoa(r.active)))
 	})

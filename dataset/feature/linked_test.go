@@ -167,6 +167,42 @@ func TestLinkedLooksAhead(t *testing.T) {
 	expect(t, s.events, "choice.resource", "deployments.apps secrets deployments.apps secrets deployments.apps pods")
 }
 
+// A command reads all its objects and then makes them one by one: each reading belongs to its object's.
+func TestLinkedTiesReadingsToTheirObjects(t *testing.T) {
+	s := newScene()
+	for _, verb := range []string{"get", "create"} {
+		for _, what := range []string{"secrets", "services", "configmaps"} {
+			s.ask("alice", verb, "", what, "shop", "web")
+			s.pass(20 * time.Millisecond)
+		}
+	}
+	expect(t, s.events, "change.resource", "secrets secrets secrets (absent) (absent) (absent)")
+	expect(t, s.events, "own.resource", "secrets services configmaps (absent) (absent) (absent)")
+}
+
+// Endpoints follow the pods of their namespace, whoever changed those last.
+func TestLinkedEndpointsFollowPods(t *testing.T) {
+	s := newScene()
+	s.ask("bob", "create", "", "services", "shop", "web")
+	s.deployment("alice", "shop", "web")
+	s.ask("bob", "create", "", "secrets", "shop", "key")
+	s.ask("system:serviceaccount:kube-system:endpoint-controller", "update", "", "endpoints", "shop", "web")
+	expect(t, s.events, "stir.resource", "(absent) (absent) (absent) (absent) deployments.apps deployments.apps")
+}
+
+// A drain cordons its node, then evicts: what follows the evictions goes back to the cordon.
+func TestLinkedDrain(t *testing.T) {
+	s := newScene()
+	s.deployment("alice", "shop", "web")
+	s.ask("bob", "patch", "", "nodes", "", "n1")
+	s.ask("bob", "create", "", "pods/eviction", "shop", "web-5d-x")
+	s.ask("bob", "create", "", "pods/eviction", "shop", "other")
+	s.ask("bob", "get", "", "pods", "shop", "web-5d-x")
+	s.ask("system:node:n1", "delete", "", "pods", "shop", "web-5d-x")
+	expect(t, s.events, "before.resource", "(absent) (absent) (absent) (absent) (absent) nodes nodes nodes")
+	expect(t, s.events, "did.resource", "(absent) (absent) (absent) (absent) nodes pods pods (absent)")
+}
+
 // A reader waits for the next change, but not for longer than it is told to.
 func TestLinkedWaits(t *testing.T) {
 	for _, c := range []struct {
@@ -185,7 +221,7 @@ func TestLinkedWaits(t *testing.T) {
 	} {
 		s := newScene()
 		s.ask("alice", "list", "", "pods", "shop", "")
-		for i := range 40 {
+		for i := range 2 * aheadEvents {
 			c.after(s, i)
 		}
 		stream := Fit(Linked(), s.events).Stream()

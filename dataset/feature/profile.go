@@ -85,7 +85,7 @@ func Honest() Profile {
 //
 // It needs the events in order and has state, which starts anew with each part of a corpus and each
 // log and is bounded as that of an [identity.Tracker]. What a person reads is encoded when the person's
-// next change is known, at most 32 events later. Without bodies the ties are names alone.
+// next change is known, at most 64 events later. Without bodies the ties are names alone.
 func Linked() Profile {
 	return Profile{name: "linked", linked: true, limit: 256, fields: linkedFields()}
 }

@@ -15,7 +15,7 @@ import (
 // How far a relation looks ahead, for what a person reads: so many events, or so much time. One command
 // asks for several things before it does what it is for.
 const (
-	aheadEvents = 32
+	aheadEvents = 64
 	aheadTime   = 5 * time.Second
 )
 
@@ -105,6 +105,7 @@ type relations struct {
 	inside    deed // people's latest change to anything in the namespace
 	namespace deed // people's latest change to the namespace itself
 	latest    deed // people's latest change to anything
+	stir      deed // what the latest change to a pod of the namespace goes back to: endpoints and budgets follow pods
 
 	touch  deed // anyone's latest change to the object
 	parent deed // to what that depends on or is tied to
@@ -120,6 +121,7 @@ type relations struct {
 	before   deed // the change of another kind before that, or before the cause: a drain cordons, then evicts
 	next     deed // the client's next request about an object
 	change   deed // the client's next change or watch
+	own      deed // the client's next change to the same object, where it asks for one
 }
 
 // choice is what following the relations by rule gives, and by which: identity propagation. What a
@@ -152,12 +154,12 @@ func (r *relations) choice() (deed, string) {
 // good as always. Their order is that of [Encoder.Ties].
 func (r *relations) ties() [ties]deed {
 	return [ties]deed{
-		r.self, r.change, r.next, r.burst, r.previous, r.cause, r.namespace, r.inside, r.before, r.did,
+		r.self, r.own, r.change, r.next, r.burst, r.previous, r.cause, r.namespace, r.inside, r.stir, r.before, r.did,
 		r.closes, r.ends, r.gone, r.born, r.touch, r.parent, r.place, r.latest,
 	}
 }
 
-const ties = 18
+const ties = 20
 
 // linker derives relations from the events of one log or one part of a corpus, in order: [Linked] has
 // no other state.
@@ -176,7 +178,7 @@ type linker struct {
 }
 
 // memory is what is remembered of an object, or of all that is in a namespace.
-type memory struct{ touch, person, born, gone deed }
+type memory struct{ touch, person, born, gone, stir deed }
 
 // client is a person at a terminal, or a CI job.
 type client struct {
@@ -237,7 +239,7 @@ func (l *linker) push(e *audit.Event, tag int32) {
 	}
 	w.active = l.active(e.RequestReceived)
 	l.waiting = append(l.waiting, w)
-	l.note(w.self, v, position, w.person)
+	l.note(&w.relations, v, position)
 }
 
 // next gives the oldest event whose relations are known; false: there is none yet. At the end of the
@@ -280,6 +282,7 @@ func (l *linker) lookBack(r *relations, v identity.View) {
 		}
 	}
 	r.inside, r.namespace = l.inside[v.Namespace].person, l.objects[v.Namespace].person
+	r.stir = l.inside[v.Namespace].stir
 	r.touch, r.place = l.objects[v.Object].touch, l.inside[v.Namespace].touch
 	r.parent = l.objects[l.parentOf(v)].touch
 	r.gone, r.closes = l.goneOf(v.Object), l.goneOf(v.Namespace)
@@ -364,9 +367,7 @@ func (l *linker) meet(w *waiting, changed bool) {
 				if !x.relations.next.there() {
 					x.relations.next = w.self
 				}
-				if changed || w.self.verb == "watch" {
-					x.change, x.open = w.self, false
-				}
+				x.answer(w.self, changed)
 			}
 		}
 		if changed {
@@ -391,6 +392,21 @@ func (l *linker) meet(w *waiting, changed bool) {
 	}
 }
 
+// answer notes that the client changed or watches something.
+func (w *waiting) answer(d deed, changed bool) {
+	if !changed && d.verb != "watch" {
+		return
+	}
+	if !w.change.there() {
+		w.change = d
+	}
+	same := changed && d.object != 0 && d.object == w.self.object
+	if same {
+		w.own = d
+	}
+	w.open = !same && w.self.object != 0 // a command that reads several objects changes them one by one
+}
+
 // active counts the clients of people that asked for something lately.
 func (l *linker) active(now time.Time) int {
 	var clients []client
@@ -403,11 +419,12 @@ func (l *linker) active(now time.Time) int {
 }
 
 // note remembers a request.
-func (l *linker) note(d deed, v identity.View, position int, person bool) {
+func (l *linker) note(r *relations, v identity.View, position int) {
+	d := r.self
 	if !v.Changed || d.resource == "" {
 		return
 	}
-	if person {
+	if r.person {
 		l.changes++
 		d.changes = l.changes
 		l.latest = d
@@ -439,8 +456,16 @@ func (l *linker) note(d deed, v identity.View, position int, person bool) {
 	if v.Namespace != 0 {
 		m := l.inside[v.Namespace]
 		m.touch = d
-		if person {
+		if r.person {
 			m.person = d
+		}
+		if d.resource == "pods" {
+			switch {
+			case r.person:
+				m.stir = d
+			case r.cause.there():
+				m.stir = r.cause
+			}
 		}
 		l.inside[v.Namespace] = m
 	}
