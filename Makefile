@@ -10,7 +10,7 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-accuracy model clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,9 +38,10 @@ check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
 fmt: ## format every file
 	$(GO) tool gofumpt -w .
 
-bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md
-	$(GO) test -run '^$$' -bench . -benchmem ./...
-	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device | tee bench/results/kernels.txt
+bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
+	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device > bench/results/kernels.new
+	mv bench/results/kernels.new bench/results/kernels.txt
 	$(GO) run ./bench/step
 	$(GO) run ./bench/training
 	$(GO) run ./bench/tables
@@ -51,8 +52,12 @@ bench/peers/.venv: bench/peers/requirements.txt
 	$@/bin/pip install --quiet --no-cache-dir --requirement $<
 	touch $@
 
-bench-peers: bench/peers/.venv ## the step beside PyTorch's, Keras' and Gorgonia's elementary operations: bench/README.md (20 minutes, 7 GB)
-	$(GO) run ./bench/peers
+bench-peers: bench/peers/.venv ## the step beside PyTorch's, Keras' and Gorgonia's elementary operations: bench/README.md (20 minutes, 7 GB; RESUME=1: what an interrupted run has left)
+	$(GO) run ./bench/peers $(if $(RESUME),-missing)
+	$(GO) run ./bench/tables
+
+bench-loss: bench/peers/.venv ## whole trainings beside PyTorch's, and first steps on every engine here: bench/README.md (half an hour, 7 GB)
+	$(GO) run ./bench/loss
 	$(GO) run ./bench/tables
 
 bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)
@@ -61,6 +66,27 @@ bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/
 
 model: build ## train the embedded default model anew
 	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
+
+# What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
+PART     ?= dev
+RECORD    = recordings/$(CORPUS)-$(PART)
+PROFILE_MINOR = $(shell sed -n 's/^minor = "\(.*\)"/\1/p' testbed/scenarios/profiles/$(CORPUS).toml)
+
+corpus: ## a labelled recording of a real cluster, in recordings/ (CORPUS=base, PART=dev or final): testbed/README.md
+	@test -f testbed/scenarios/profiles/$(CORPUS).toml || { echo 'which one? CORPUS=NAME, one of:' $(basename $(notdir $(wildcard testbed/scenarios/profiles/*.toml))) >&2; exit 2; }
+	cd testbed && $(GO) build -buildvcs=false -trimpath -o ../bin/testbed ./cmd/testbed
+	bin/testbed build --minor $(PROFILE_MINOR)
+	bin/testbed run $(RECORD) --profile $(CORPUS) --part $(PART) --name $(CORPUS)-$(PART)
+	bin/testbed label $(RECORD)
+	bin/testbed audit $(RECORD)
+
+MINOR    ?= 1.34
+
+test-testbed: ## the testbed's tests, on a live cluster too (MINOR=1.34; the first build of Kubernetes takes ten minutes)
+	cd testbed && $(GO) vet ./... && $(GO) test ./...
+	cd testbed/kube && $(GO) test -modfile=$(MINOR).mod ./container
+	cd testbed && $(GO) run ./cmd/testbed build --minor $(MINOR)
+	cd testbed && K8NTEXT_TESTBED_LIVE=$(MINOR) $(GO) test -count=1 -run Live ./cluster
 
 clean: ## remove what was built
 	rm -rf bin

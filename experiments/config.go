@@ -16,6 +16,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"k8ntext/model"
+	"k8ntext/model/device"
 	"k8ntext/suggest"
 )
 
@@ -28,8 +29,13 @@ type Config struct {
 	Corpus Corpora `toml:"corpus"`
 	// Seed from which the seed of every repetition is derived.
 	Seed uint64 `toml:"seed"`
-	// Workers is how many trials run side by side, one thread each; 0: one for each core.
+	// Workers is how many trials run side by side on the processor, one thread each; 0: one for each core.
 	Workers int `toml:"workers"`
+	// Device is where networks are trained and used: "cpu", "openblas", "opencl", "opencl:N" or "auto",
+	// the first GPU, else the processor (docs/devices.md); "" is "cpu".
+	Device string `toml:"device"`
+	// Devices in place of Device: several, each of which runs one trial at a time, the processor Workers.
+	Devices []string `toml:"devices"`
 	// Experiments in the order in which they run.
 	Experiments []Experiment `toml:"experiment"`
 }
@@ -144,6 +150,16 @@ func (c *Config) check() error {
 	}
 	if c.Workers < 0 {
 		return badKey("workers", "%d is negative: use 0 for one worker for each core", c.Workers)
+	}
+	if c.Device != "" && len(c.Devices) > 0 {
+		return badKey("devices", "device = %q is given too: put all of them into devices", c.Device)
+	}
+	for key, names := range map[string][]string{"device": {c.Device}, "devices": c.Devices} {
+		for _, name := range names {
+			if err := device.CheckName(name); err != nil {
+				return badKey(key, "%w", err)
+			}
+		}
 	}
 	seen := make(map[string]bool)
 	for i := range c.Experiments {

@@ -40,12 +40,12 @@ func LoadCorpus(ctx context.Context, names Corpora, space string) (*dataset.Corp
 }
 
 // run trains and scores one trial into r.
-func (t *Trial) run(ctx context.Context, corpora *corpora, k device.Kernels, r *Result) error {
+func (t *Trial) run(ctx context.Context, corpora *corpora, on device.Target, r *Result) error {
 	e, err := t.evaluation(ctx, corpora)
 	if err != nil {
 		return err
 	}
-	e.kernels, e.threads, e.commit = k, 1, r.Provenance.Commit
+	e.on, e.threads, e.commit = on, 1, r.Provenance.Commit
 	return e.run(ctx, r)
 }
 
@@ -87,7 +87,7 @@ type evaluation struct {
 	config  model.Config
 	seed    uint64
 	methods []string
-	kernels device.Kernels
+	on      device.Target
 	threads int
 	commit  string
 	hooks   []model.Hook // of the training
@@ -226,17 +226,18 @@ func (e *evaluation) baseline(method string) baseline.Baseline {
 func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error) {
 	start := time.Now()
 	tagger, history, err := model.Train(ctx, e.config, e.corpus, e.split, model.TrainOptions{
-		Seed: e.seed, Kernels: e.kernels, Threads: e.threads, Commit: e.commit, Hooks: e.hooks,
+		Seed: e.seed, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads, Commit: e.commit, Hooks: e.hooks,
 	})
 	r.History = history
 	if err != nil {
 		return nil, err
 	}
+	r.Provenance.Kernels = tagger.Provenance.Kernels // the processor's, where it had to take over
 	r.Cost.TrainSeconds = time.Since(start).Seconds()
 	for _, epoch := range history.Epochs {
 		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
 	}
-	vote := model.VoteOptions{Kernels: e.kernels, Threads: e.threads}
+	vote := model.VoteOptions{Stride: 1, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads}
 	timed := func(events int, start time.Time) {
 		r.Cost.InferSeconds, r.Cost.InferEvents = time.Since(start).Seconds(), events
 	}
@@ -370,9 +371,9 @@ func (e *evaluation) classes(c *metrics.Confusion) []Class {
 	return classes
 }
 
-// EvaluateOptions say how [Evaluate] and [EvaluateModel] compute; results do not depend on them.
+// EvaluateOptions say how [Evaluate] computes; results depend on them in the last bits at most.
 type EvaluateOptions struct {
-	Kernels  device.Kernels
+	Device   device.Target
 	Threads  int
 	Progress func(fold, folds int, p model.Progress) // may be nil
 }
@@ -396,7 +397,7 @@ func Evaluate(ctx context.Context, x Experiment, seed uint64, o EvaluateOptions)
 		if err != nil {
 			return nil, err
 		}
-		e.kernels, e.threads = o.Kernels, o.Threads
+		e.on, e.threads = o.Device, o.Threads
 		if o.Progress != nil {
 			e.hooks = []model.Hook{{Name: "progress", Step: func(l *model.Loop) error {
 				o.Progress(i+1, len(trials), l.Progress())

@@ -11,6 +11,7 @@ import (
 	"k8ntext/dataset"
 	"k8ntext/metrics"
 	"k8ntext/model"
+	"k8ntext/model/device"
 )
 
 // TestEvaluateIsATrial: the seed of a record makes the same records anew without a results folder.
@@ -18,7 +19,7 @@ func TestEvaluateIsATrial(t *testing.T) {
 	corpus := writeCorpus(t, toyLines(120, 1))
 	c := sweep(t, corpus)
 	s := Store{Dir: t.TempDir()}
-	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
+	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)
 	}
 	trials, _, err := Status(t.Context(), c, s)
@@ -36,7 +37,7 @@ func TestEvaluateIsATrial(t *testing.T) {
 	}
 	steps := 0
 	got, err := Evaluate(t.Context(), x, results[len(results)-1].Trial.Seed, EvaluateOptions{
-		Kernels: portable(t), Threads: 2, Progress: func(fold, folds int, _ model.Progress) {
+		Device: device.Target{Kernels: portable(t)}, Threads: 2, Progress: func(fold, folds int, _ model.Progress) {
 			steps++
 			if folds != 2 || fold < 1 || fold > folds {
 				t.Errorf("progress in fold %d of %d", fold, folds)
@@ -74,7 +75,7 @@ func TestEvaluateErrors(t *testing.T) {
 		{"interrupted", cancelled, Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolPaper}, "canceled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Evaluate(test.ctx, test.x, 1, EvaluateOptions{Kernels: portable(t)})
+			_, err := Evaluate(test.ctx, test.x, 1, EvaluateOptions{Device: device.Target{Kernels: portable(t)}})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v does not say %q", err, test.want)
 			}
@@ -98,7 +99,7 @@ func TestEvaluateAcrossRecordings(t *testing.T) {
 			Corpus: corpus, Test: test, Protocol: protocol, Folds: 2,
 			Methods: []string{MethodNetwork, "identity", "own-label"}, Model: config.Experiments[0].Model,
 		}
-		records, err := Evaluate(t.Context(), x, 3, EvaluateOptions{Kernels: portable(t)})
+		records, err := Evaluate(t.Context(), x, 3, EvaluateOptions{Device: device.Target{Kernels: portable(t)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +124,7 @@ func TestEvaluateAcrossRecordings(t *testing.T) {
 		t.Errorf("folds of two recordings have records of %d corpora", len(folds))
 	}
 	x := Experiment{Corpus: training, Test: Corpora{writeCorpus(t, toyLines(60, 1))}, Protocol: ProtocolCross, Model: config.Experiments[0].Model}
-	if _, err := Evaluate(t.Context(), x, 1, EvaluateOptions{Kernels: portable(t)}); err == nil || !strings.Contains(err.Error(), "share none") {
+	if _, err := Evaluate(t.Context(), x, 1, EvaluateOptions{Device: device.Target{Kernels: portable(t)}}); err == nil || !strings.Contains(err.Error(), "share none") {
 		t.Errorf("a recording is tested that was trained on under another name: %v", err)
 	}
 }

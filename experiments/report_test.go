@@ -372,7 +372,7 @@ func TestReportFromFolder(t *testing.T) {
 	if _, err := NewReport(t.Context(), c, s, "make"); err == nil || !strings.Contains(err.Error(), "run the experiments first") {
 		t.Errorf("a report of nothing gives %v", err)
 	}
-	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
+	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)
 	}
 	rep, err := NewReport(t.Context(), c, s, "make reproduce")

@@ -11,19 +11,20 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"k8ntext/dataset"
 	"k8ntext/model/device"
+	"k8ntext/model/device/opencl"
 )
 
-// RunOptions says how trials are run, not what they compute: results do not depend on it.
+// RunOptions says how trials are run, not what they compute: results depend on it in their last bits at
+// most, by the device.
 type RunOptions struct {
 	Store      Store
-	Kernels    device.Kernels
-	Workers    int // trials side by side; 0: the config's, else one for each core
+	Devices    []device.Target // where trials run, see [Config.OpenDevices]; at least one
+	Workers    int             // trials side by side on the processor; 0: the config's, else one for each core
 	Provenance Provenance
 	Progress   func(Progress) // called after every trial, never twice at once; may be nil
 }
@@ -39,9 +40,11 @@ type Progress struct {
 }
 
 // Run runs every trial of the config that has no valid result yet, each at most once; failed ones are
-// tried again. A trial that fails is recorded and does not stop the others. When ctx ends, running
-// trials stop and leave no result, and the error is the context's. Run fails at once if another run
-// works on the folder, if the folder cannot be written and if a result in it cannot be read.
+// tried again. A trial that fails is recorded and does not stop the others; nor does a device that is
+// lost, as long as another one is left. When ctx ends, running trials stop and leave no result, and the
+// error is the context's. Run fails at once if another run works on the folder, if the folder cannot be
+// written and if a result in it cannot be read. The error is an opencl.ErrUnavailable where devices
+// alone are to blame.
 func Run(ctx context.Context, c *Config, o RunOptions) error {
 	release, err := o.Store.lock()
 	if err != nil {
@@ -53,9 +56,8 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 		return err
 	}
 	trials := distinct(planned)
-	workers := cmp.Or(o.Workers, c.Workers, runtime.NumCPU())
-	o.Provenance.Workers, o.Provenance.Threads = workers, 1
-	o.Provenance.Kernels = o.Kernels.Name()
+	places := newPlaces(o.Devices, cmp.Or(o.Workers, c.Workers, runtime.NumCPU()))
+	o.Provenance.Workers, o.Provenance.Threads = places.count, 1
 
 	tracker := &tracker{total: len(trials), start: time.Now(), report: o.Progress}
 	var todo []Trial
@@ -71,32 +73,37 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 			return err
 		}
 	}
-	group, running := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
-	for _, t := range todo {
-		group.Go(func() error {
-			if err := running.Err(); err != nil {
-				return err
-			}
-			r := runTrial(running, &t, corpora, o)
-			if err := running.Err(); err != nil && r.Error != "" {
-				return err // an interrupted trial is not a failed one
-			}
-			if err := o.Store.Save(r); err != nil {
-				return fmt.Errorf("%w: earlier results are kept; mend this and run again to go on", err)
-			}
-			tracker.done(&t, r, false)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
+	var unavailable atomic.Int64 // trials that a device failed
+	err = schedule(ctx, todo, places, func(ctx context.Context, t *Trial, on device.Target) (lost, err error) {
+		r, failure := runTrial(ctx, t, corpora, on, o.Provenance)
+		if err := ctx.Err(); err != nil && failure != nil {
+			return nil, err // an interrupted trial is not a failed one
+		}
+		if err := o.Store.Save(r); err != nil {
+			return nil, fmt.Errorf("%w: earlier results are kept; mend this and run again to go on", err)
+		}
+		tracker.done(t, r, false)
+		if !errors.Is(failure, opencl.ErrUnavailable) {
+			return nil, nil
+		}
+		unavailable.Add(1)
+		if on.Answers() { // it has too little memory for this network
+			return nil, nil
+		}
+		return failure, nil
+	})
+	if err != nil {
 		return err
 	}
-	if tracker.failed > 0 {
-		return fmt.Errorf("%d of %d trials failed; their result files under %s say why; run again to retry them",
-			tracker.failed, len(trials), o.Store.Dir)
+	if tracker.failed == 0 {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("%d of %d trials failed; their result files under %s say why; run again to retry them",
+		tracker.failed, len(trials), o.Store.Dir)
+	if tracker.failed == int(unavailable.Load()) {
+		err = fmt.Errorf("%w (%w)", err, opencl.ErrUnavailable)
+	}
+	return err
 }
 
 // distinct leaves out trials that another experiment has planned already.
@@ -109,25 +116,27 @@ func distinct(planned []Trial) []Trial {
 	})
 }
 
-// runTrial turns whatever happens to one trial into a result that can be saved.
-func runTrial(ctx context.Context, t *Trial, corpora *corpora, o RunOptions) (r *Result) {
-	failed := func(why string) *Result {
-		return &Result{Trial: *t, Error: why, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
+// runTrial turns whatever happens to one trial into a result that can be saved. The error is what the
+// result says.
+func runTrial(ctx context.Context, t *Trial, corpora *corpora, on device.Target, p Provenance) (r *Result, err error) {
+	p.Device, p.Kernels = on.Device(), on.Name()
+	failed := func(err error) (*Result, error) {
+		return &Result{Trial: *t, Error: err.Error(), Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}, err
 	}
 	defer func() {
-		if p := recover(); p != nil {
-			r = failed(fmt.Sprintf("panic: %v, at %s", p, panicSite()))
+		if cause := recover(); cause != nil {
+			r, err = failed(fmt.Errorf("panic: %v, at %s", cause, panicSite()))
 		}
 	}()
-	r = &Result{Trial: *t, Protocol: t.experiment.Protocol, Config: t.model, Provenance: o.Provenance}
-	if err := t.run(ctx, corpora, o.Kernels, r); err != nil {
-		return failed(err.Error())
+	r = &Result{Trial: *t, Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}
+	if err := t.run(ctx, corpora, on, r); err != nil {
+		return failed(err)
 	}
 	r.Cost.PeakMemoryMB = peakMemoryMB()
 	if _, err := r.encode(); err != nil {
-		return failed(err.Error())
+		return failed(err)
 	}
-	return r
+	return r, nil
 }
 
 // panicSite names the functions that were running when the panic that is being recovered began, the

@@ -49,7 +49,7 @@ func TestRunIsResumable(t *testing.T) {
 	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
 	const trials = 2 + 2
 	whole := Store{Dir: t.TempDir()}
-	if err := Run(t.Context(), c, RunOptions{Store: whole, Kernels: portable(t), Workers: 1}); err != nil {
+	if err := Run(t.Context(), c, RunOptions{Store: whole, Devices: on(portable(t)), Workers: 1}); err != nil {
 		t.Fatal(err)
 	}
 	want := measured(t, whole)
@@ -65,7 +65,7 @@ func TestRunIsResumable(t *testing.T) {
 	t.Run("stopped after the first result", func(t *testing.T) {
 		s := Store{Dir: t.TempDir()}
 		ctx, cancel := context.WithCancel(t.Context())
-		err := Run(ctx, c, RunOptions{Store: s, Kernels: portable(t), Workers: 1, Progress: func(Progress) { cancel() }})
+		err := Run(ctx, c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 1, Progress: func(Progress) { cancel() }})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("the stopped run gives %v", err)
 		}
@@ -83,7 +83,7 @@ func TestRunIsResumable(t *testing.T) {
 	t.Run("stopped inside a training", func(t *testing.T) {
 		s := Store{Dir: t.TempDir()}
 		ctx, cancel := context.WithCancel(t.Context())
-		err := Run(ctx, c, RunOptions{Store: s, Kernels: &tripwire{portable(t), cancel}, Workers: 1})
+		err := Run(ctx, c, RunOptions{Store: s, Devices: on(&tripwire{portable(t), cancel}), Workers: 1})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("the stopped run gives %v", err)
 		}
@@ -98,13 +98,13 @@ func TestRunIsResumable(t *testing.T) {
 	t.Run("stopped before it began", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := Run(ctx, c, RunOptions{Store: Store{Dir: t.TempDir()}, Kernels: portable(t)}); !errors.Is(err, context.Canceled) {
+		if err := Run(ctx, c, RunOptions{Store: Store{Dir: t.TempDir()}, Devices: on(portable(t))}); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("three workers", func(t *testing.T) {
 		s := Store{Dir: t.TempDir()}
-		if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t), Workers: 3}); err != nil {
+		if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 3}); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, measured(t, s)); diff != "" {
@@ -126,7 +126,7 @@ func TestRunIsResumable(t *testing.T) {
 func resume(t *testing.T, c *Config, s Store) int {
 	t.Helper()
 	var last Progress
-	err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t), Workers: 2, Progress: func(p Progress) { last = p }})
+	err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 2, Progress: func(p Progress) { last = p }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ repetitions = 2
 `, writeCorpus(t, toyLines(80, 1)), strings.Replace(toyModel, "window = 5\n", "", 1)))
 	s := Store{Dir: t.TempDir()}
 	kernels := &tripwire{portable(t), func() { panic("a bug in a kernel") }}
-	err := Run(t.Context(), c, RunOptions{Store: s, Kernels: kernels, Workers: 1})
+	err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(kernels), Workers: 1})
 	if err == nil || !strings.Contains(err.Error(), "7 of 8 trials failed") {
 		t.Fatalf("error %v, want 7 of 8 failed", err)
 	}
@@ -185,7 +185,7 @@ repetitions = 2
 		}
 	}
 	// The panic was once: run again, that trial succeeds and the others fail again.
-	err = Run(t.Context(), c, RunOptions{Store: s, Kernels: kernels, Workers: 2})
+	err = Run(t.Context(), c, RunOptions{Store: s, Devices: on(kernels), Workers: 2})
 	if err == nil || !strings.Contains(err.Error(), "6 of 8 trials failed") {
 		t.Errorf("second run: error %v, want 6 of 8 failed", err)
 	}
@@ -212,7 +212,7 @@ func TestSameTrialTwice(t *testing.T) {
 	c.Experiments[1].Name = "b"
 	s := Store{Dir: t.TempDir()}
 	var last Progress
-	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t), Progress: func(p Progress) { last = p }}); err != nil {
+	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t)), Progress: func(p Progress) { last = p }}); err != nil {
 		t.Fatal(err)
 	}
 	if last.Total != 1 {
@@ -240,7 +240,7 @@ func TestSameTrialTwice(t *testing.T) {
 func TestDamagedResult(t *testing.T) {
 	c := quick(t)
 	s := Store{Dir: t.TempDir()}
-	if err := Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}); err != nil {
+	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)
 	}
 	id := slices.Collect(maps.Keys(measured(t, s)))[0]
@@ -266,7 +266,7 @@ func TestDamagedResult(t *testing.T) {
 		_, _, statusErr := Status(t.Context(), c, s)
 		_, reportErr := NewReport(t.Context(), c, s, "make")
 		for what, err := range map[string]error{
-			"run": Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)}), "status": statusErr, "report": reportErr,
+			"run": Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}), "status": statusErr, "report": reportErr,
 		} {
 			if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file to run the trial again") {
 				t.Errorf("%s, %s: error %v does not name the file and what to do", name, what, err)
@@ -289,7 +289,7 @@ func TestDamagedResult(t *testing.T) {
 func TestFolderThatCannotBeWritten(t *testing.T) {
 	c := quick(t)
 	run := func(dir string) error {
-		return Run(t.Context(), c, RunOptions{Store: Store{Dir: dir}, Kernels: portable(t)})
+		return Run(t.Context(), c, RunOptions{Store: Store{Dir: dir}, Devices: on(portable(t))})
 	}
 	t.Run("a file is in the way", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "results")
@@ -336,7 +336,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := sweep(t, writeCorpus(t, toyLines(80, 1)))
-	err = Run(t.Context(), c, RunOptions{Store: s, Kernels: portable(t)})
+	err = Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))})
 	if !errors.Is(err, errLocked) || !strings.Contains(err.Error(), s.Dir) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
 		t.Errorf("the second run gives %v", err)
 	}

@@ -67,9 +67,10 @@ type Provenance struct {
 	Go      string `json:"go"`
 	CPU     string `json:"cpu"`
 	Cores   int    `json:"cores"`
-	Kernels string `json:"kernels"`
+	Device  string `json:"device,omitempty"` // that was asked for: "cpu", "openblas" or "opencl:N"; never "auto"
+	Kernels string `json:"kernels"`          // that computed, see [model.Provenance]
 	Threads int    `json:"threads"`
-	Workers int    `json:"workers"` // trials side by side
+	Workers int    `json:"workers"` // trials side by side, on all devices together
 }
 
 // Store is a results folder: results/<name>/trials holds one file for each trial.

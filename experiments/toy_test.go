@@ -106,6 +106,9 @@ func portable(t *testing.T) device.Kernels {
 	return k
 }
 
+// on is the processor with the kernels.
+func on(k device.Kernels) []device.Target { return []device.Target{{Kernels: k}} }
+
 // tripwire calls trip once, at the first step of an optimiser that it sees.
 type tripwire struct {
 	device.Kernels

@@ -11,7 +11,7 @@ import (
 // A checkpoint is a container of the sections "state" (JSON), "weights" (all tensors), "best" (those
 // of the best epoch; empty before one was completed), "first" and "second" (the optimizer's moments
 // of the trainable tensors; empty before the first step).
-var checkpointFile = kind{magic: "k8ntextC", version: 1, noun: "checkpoint"}
+var checkpointFile = kind{magic: "k8ntextC", version: 2, noun: "checkpoint"}
 
 // checkpointState is the JSON part of a checkpoint.
 type checkpointState struct {
@@ -61,6 +61,10 @@ func (l *Loop) resume() error {
 		return fmt.Errorf("resume from checkpoint %s: %w; remove it to begin anew", path, err)
 	}
 	l.log.Info("resumed", "from", path, "epoch", l.state.Epoch, "step", l.state.Step)
+	if before, now := l.state.Engines[len(l.state.Engines)-1], l.network.Engine(); before != now && l.state.History.Stopped == "" {
+		l.log.Warn("the training goes on on another engine: the result differs in its last bits from that of either", "before", before, "now", now)
+		l.state.Engines = append(l.state.Engines, now)
+	}
 	return nil
 }
 
@@ -79,7 +83,10 @@ func (l *Loop) load(path string) error {
 		return checkpointFile.errorf("state: %v", err)
 	}
 	if s.Identity != l.identity {
-		return errors.New("it belongs to another training (other config, corpus, split, seed or kernels)")
+		return errors.New("it belongs to another training (other config, corpus, split or seed)")
+	}
+	if len(s.Loop.Engines) == 0 {
+		return checkpointFile.errorf("state: it does not say on what it was computed")
 	}
 	specs := l.specs
 	weights, err := takeWeights(specs, data[1])

@@ -17,6 +17,9 @@ const (
 	streamBodies  = 4 // which windows are shown without bodies; as streamAugment
 )
 
+// DropoutSeed is the seed of the dropout in a training with the given seed, see [NetworkOptions].
+func DropoutSeed(seed uint64) uint64 { return stream(seed, streamDropout, 0).Uint64() }
+
 // stream is generator number n of a kind.
 func stream(seed uint64, kind, n uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, kind<<56|n))
@@ -252,8 +255,9 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// epochWindows are the training windows of an epoch in the order in which they are shown.
-func epochWindows(c Config, split *dataset.Split, seed uint64, epoch int) []dataset.Window {
+// EpochWindows are the training windows of an epoch, from 1, in the order in which [Train] shows them, for
+// a program that is to repeat a training.
+func EpochWindows(c Config, split *dataset.Split, seed uint64, epoch int) []dataset.Window {
 	rng := stream(seed, streamOrder, uint64(epoch))
 	windows := strided(split, c.Stride, rng.IntN(c.Stride))
 	rng.Shuffle(len(windows), func(i, j int) { windows[i], windows[j] = windows[j], windows[i] })

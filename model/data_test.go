@@ -190,8 +190,8 @@ func TestEpochWindows(t *testing.T) {
 		c.Stride = rapid.IntRange(1, 9).Draw(t, "stride")
 		seed := rapid.Uint64().Draw(t, "seed")
 		epoch := rapid.IntRange(1, 1000).Draw(t, "epoch")
-		windows := epochWindows(c, split, seed, epoch)
-		if again := epochWindows(c, split, seed, epoch); !slices.Equal(again, windows) {
+		windows := EpochWindows(c, split, seed, epoch)
+		if again := EpochWindows(c, split, seed, epoch); !slices.Equal(again, windows) {
 			t.Fatal("an epoch's windows differ from call to call")
 		}
 		if !slices.Contains(windows, short) {
@@ -219,7 +219,7 @@ func TestEpochWindows(t *testing.T) {
 			}
 		}
 		c.WindowsPerEpoch = 5
-		if capped := epochWindows(c, split, seed, epoch); !slices.Equal(capped, windows[:5]) {
+		if capped := EpochWindows(c, split, seed, epoch); !slices.Equal(capped, windows[:5]) {
 			t.Fatal("the cap changes more than the number")
 		}
 	})
@@ -229,7 +229,7 @@ func TestEpochWindows(t *testing.T) {
 	c.Stride = 4
 	seen := make(map[dataset.Window]bool)
 	for epoch := range 40 {
-		for _, w := range epochWindows(c, split, 1, epoch+1) {
+		for _, w := range EpochWindows(c, split, 1, epoch+1) {
 			seen[w] = true
 		}
 	}
@@ -241,7 +241,7 @@ func TestEpochWindows(t *testing.T) {
 	c.Stride = 1 << 20
 	split.Train = split.Train[:3]
 	for epoch := range 3 {
-		if len(epochWindows(c, split, 1, epoch)) == 0 {
+		if len(EpochWindows(c, split, 1, epoch)) == 0 {
 			t.Error("an epoch without windows")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +74,9 @@ func agree(t *testing.T, got, want []float64) {
 }
 
 // TestDeviceTraining trains on the device and on the processor from equal weights, with dropout and
-// padding, and compares losses in training and evaluation and the weights.
+// padding, and compares losses in training and evaluation and the weights. The paper's network takes few
+// steps: from some 20 at its learning rate on, differences of rounding have grown to that of any two engines
+// (bench/README.md).
 func TestDeviceTraining(t *testing.T) {
 	paper := paperConfig()
 	paper.Window = 12
@@ -82,7 +85,7 @@ func TestDeviceTraining(t *testing.T) {
 		shape NetworkConfig
 		batch int
 		steps uint64
-	}{{"small", smallConfig(), 5, 60}, {"paper's widths", paper, 4, 6}} {
+	}{{"small", smallConfig(), 5, 60}, {"paper's widths", paper, 4, 6}, {"paper's network", paperConfig(), 2, 6}} {
 		t.Run(c.name, func(t *testing.T) {
 			train := func(o NetworkOptions) (losses []float64, w Weights) {
 				o.Training, o.Seed = true, 3
@@ -163,6 +166,68 @@ func TestDeviceResume(t *testing.T) {
 		there, _ := resume(o)
 		agree(t, there, want)
 	})
+}
+
+// TestResumeOnAnotherEngine interrupts a training in the middle of its second epoch and goes on on another
+// engine, from the portable kernels to every other and back.
+func TestResumeOnAnotherEngine(t *testing.T) {
+	c, corpus := toyConfig(), toyCorpus(60, 1)
+	c.MaxEpochs, c.Patience = 3, 0
+	train := func(ctx context.Context, o NetworkOptions, path string, hooks ...Hook) (*Tagger, []float64, error) {
+		tagger, h, err := Train(ctx, c, corpus, toySplit(corpus, c.Window), TrainOptions{
+			Seed: 3, Kernels: o.Kernels, Device: o.Device, Checkpoint: path, Hooks: hooks,
+		})
+		var losses []float64
+		for _, e := range h.Epochs {
+			losses = append(losses, e.Loss, e.ValidationLoss)
+		}
+		return tagger, losses, err
+	}
+	home := testEngine{"generic", NetworkOptions{Kernels: portable(t)}}
+	_, want, err := train(t.Context(), home.options, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range engines(t) {
+		if other.name == home.name {
+			continue
+		}
+		for _, way := range [][2]testEngine{{home, other}, {other, home}} {
+			t.Run(way[0].name+" to "+way[1].name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "train.ckpt")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				_, _, err := train(ctx, way[0].options, path, Hook{Name: "interrupt", Step: func(l *Loop) error {
+					if l.state.Epoch == 2 && l.state.Step == 2 {
+						cancel()
+					}
+					return nil
+				}})
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("interrupted: %v", err)
+				}
+				tagger, got, err := train(t.Context(), way[1].options, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				agree(t, got, want)
+				engine := func(e testEngine) string {
+					return device.Target{Kernels: e.options.Kernels, OpenCL: e.options.Device}.Name()
+				}
+				if k := engine(way[0]) + ", then " + engine(way[1]); tagger.Provenance.Kernels != k {
+					t.Errorf("provenance: kernels %q, want %q", tagger.Provenance.Kernels, k)
+				}
+				// What is finished is nobody else's work.
+				again, _, err := train(t.Context(), way[0].options, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if again.Provenance.Kernels != tagger.Provenance.Kernels {
+					t.Errorf("a finished training taken up: kernels %q", again.Provenance.Kernels)
+				}
+			})
+		}
+	}
 }
 
 // TestDeviceInference: with and without frozen weights, several networks at once on one device.

@@ -13,6 +13,8 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"k8ntext/dataset"
+	"k8ntext/dataset/label"
 	"k8ntext/model/device"
 )
 
@@ -536,6 +538,34 @@ func BenchmarkTrainStep(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkEpoch is an epoch of the paper's training on every sixteenth window of the corpus in the program,
+// and the validation loss over every sixteenth.
+func BenchmarkEpoch(b *testing.B) {
+	corpus, err := dataset.Load(b.Context(), "sequential-1.34", label.Paper())
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := PaperConfig()
+	c.MaxEpochs, c.Stride, c.ValidationStride = 1, 16, 16
+	split, err := dataset.SplitAll(corpus, dataset.AllOptions{Length: c.Window})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, threads := range []int{1, 2} {
+		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
+			windows := 0
+			for b.Loop() {
+				_, h, err := Train(b.Context(), c, corpus, split, TrainOptions{Seed: 1, Threads: threads})
+				if err != nil {
+					b.Fatal(err)
+				}
+				windows += h.Epochs[0].Windows
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(windows), "ms/window")
+		})
 	}
 }
 

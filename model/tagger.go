@@ -33,10 +33,12 @@ type Provenance struct {
 	Protocol     string `json:"protocol"`      // how the corpus was cut
 	Fold         int    `json:"fold"`          // -1: the protocol has no folds
 	Seed         uint64 `json:"seed"`
-	Kernels      string `json:"kernels"`    // equal bits are promised on one kernel path only
-	Commit       string `json:"commit"`     // of the program that trained; may be empty
-	Epochs       int    `json:"epochs"`     // completed
-	BestEpoch    int    `json:"best_epoch"` // whose weights these are; from 1, 0: untrained
+	// Kernels is the engine that trained, or several in order, joined by ", then ": equal bits are
+	// promised on one engine only. See [Network.Engine].
+	Kernels   string `json:"kernels"`
+	Commit    string `json:"commit"`     // of the program that trained; may be empty
+	Epochs    int    `json:"epochs"`     // completed
+	BestEpoch int    `json:"best_epoch"` // whose weights these are; from 1, 0: untrained
 	// Loss is the monitored loss of that epoch.
 	Loss float64 `json:"loss"`
 	// Labels are those of the training windows' events, validation not counted: the seen labels.

@@ -12,6 +12,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -39,7 +40,9 @@ type TrainOptions struct {
 	Threads int
 	// Checkpoint is the path of a file that holds the state after every epoch and after an interrupt.
 	// If it exists, the training goes on from there as if it had never stopped; if it is of another
-	// training, that is an error. "" keeps none. It stays when the training is done.
+	// training, that is an error. Kernels and Device may be others than before: the result then differs
+	// in its last bits from either's, and its provenance names both. "" keeps none. It stays when the
+	// training is done.
 	Checkpoint string
 	// Hooks are called as the training goes on.
 	Hooks []Hook
@@ -98,6 +101,7 @@ type Progress struct {
 	Epoch, MaxEpochs int     // the current epoch, from 1
 	Step, Steps      int     // steps done of the current epoch
 	Loss             float64 // of the current epoch so far
+	StepLoss         float64 // of the last step; 0 before the first of this run and where no row had a label
 	LearningRate     float64
 	BestEpoch        int     // 0: none yet
 	BestLoss         float64 // the monitored loss of that epoch
@@ -169,7 +173,7 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 		Config: c, Encoder: encoder, Space: corpus.Space,
 		Provenance: Provenance{
 			Corpus: corpus.Name, CorpusDigest: corpus.Digest, Protocol: split.Protocol, Fold: split.Fold,
-			Seed: o.Seed, Kernels: o.engine(), Commit: o.Commit,
+			Seed: o.Seed, Commit: o.Commit,
 			Labels: seenLabels(corpus, split), TrainingEvents: trainingEvents(corpus, split),
 		},
 	}
@@ -177,7 +181,7 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	t.Weights = NewWeights(shape, o.Seed)
 	on := NetworkOptions{
 		Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Threads: o.Threads, Training: true,
-		Seed: stream(o.Seed, streamDropout, 0).Uint64(),
+		Seed: DropoutSeed(o.Seed),
 	}
 	network, err := NewNetwork(shape, t.Weights, c.Batch, on)
 	if err != nil {
@@ -200,10 +204,9 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	}
 
 	loop := newLoop(c, o, data, network, t.Weights, shape.tensors())
-	loop.identity = trainingIdentity(c, corpus, split, o)
-	if o.Device != nil && o.FallBack && network.Engine() != o.engine() {
+	loop.identity = trainingIdentity(c, corpus, split, o.Seed)
+	if wanted := (device.Target{Kernels: o.Kernels, OpenCL: o.Device}); network.Engine() != wanted.Name() {
 		loop.log.Warn("the device cannot be used, training on the processor", "device", o.Device, "kernels", network.Engine())
-		t.Provenance.Kernels = network.Engine()
 	} else if o.Device != nil && o.FallBack {
 		loop.spare = func() (learner, error) {
 			network.Close()
@@ -213,7 +216,6 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 				return nil, err
 			}
 			network = next
-			t.Provenance.Kernels += ", then " + network.Engine()
 			return network, nil
 		}
 	}
@@ -226,15 +228,11 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 		return nil, history, err
 	}
 	t.Weights = loop.best
+	t.Provenance.Kernels = strings.Join(loop.state.Engines, ", then ")
 	t.Provenance.Epochs = len(history.Epochs)
 	t.Provenance.BestEpoch = history.Best
 	t.Provenance.Loss = loop.state.BestLoss
 	return t, history, err
-}
-
-// engine names what the training is to run on.
-func (o TrainOptions) engine() string {
-	return device.Target{Kernels: o.Kernels, OpenCL: o.Device}.Name()
 }
 
 func pick[T any](s []T, indices []int32) []T {
@@ -288,13 +286,13 @@ func trainingEvents(c *dataset.Corpus, split *dataset.Split) []Digest {
 }
 
 // trainingIdentity tells trainings apart whose states must not be mixed up.
-func trainingIdentity(c Config, corpus *dataset.Corpus, split *dataset.Split, o TrainOptions) string {
+func trainingIdentity(c Config, corpus *dataset.Corpus, split *dataset.Split, seed uint64) string {
 	h := sha256.New()
 	config, err := json.Marshal(c, json.Deterministic(true))
 	if err != nil {
 		panic(err) // a struct of numbers and strings
 	}
-	fmt.Fprintf(h, "%s %s %d %s %s\n", config, corpus.Digest, o.Seed, o.engine(), corpus.Space.CRDGroups())
+	fmt.Fprintf(h, "%s %s %d %s\n", config, corpus.Digest, seed, corpus.Space.CRDGroups())
 	for _, seq := range split.Sequences {
 		binary.Write(h, binary.LittleEndian, int64(len(seq)))
 		binary.Write(h, binary.LittleEndian, seq)
@@ -330,6 +328,7 @@ type Loop struct {
 	epochFrom time.Time // this run's part of the current epoch
 	epochCPU  float64
 	stepsDone int // in this run
+	stepLoss  float64
 }
 
 // loopState is what a checkpoint holds besides tensors. Step may equal the epoch's number of steps:
@@ -348,6 +347,8 @@ type loopState struct {
 	PlateauBest float64 `json:"plateau_best"` // see reduceLearningRate
 	PlateauWait int     `json:"plateau_wait"`
 
+	Engines []string `json:"engines"` // on which it was computed, in order
+
 	History History `json:"history"`
 }
 
@@ -359,6 +360,7 @@ type learner interface {
 	OptimizerState() OptimizerState
 	SetOptimizerState(s OptimizerState) error
 	Sync() error // brings the weights up to date
+	Engine() string
 }
 
 func newLoop(c Config, o TrainOptions, data *samples, network learner, weights Weights, specs []tensorSpec) *Loop {
@@ -366,7 +368,7 @@ func newLoop(c Config, o TrainOptions, data *samples, network learner, weights W
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	l.state = loopState{Epoch: 1, LearningRate: c.LearningRate}
+	l.state = loopState{Epoch: 1, LearningRate: c.LearningRate, Engines: []string{network.Engine()}}
 	l.state.History.Monitored = "validation"
 	if !data.anyScored(data.split.Validation) {
 		l.state.History.Monitored = "training"
@@ -386,8 +388,8 @@ func (l *Loop) Progress() Progress {
 	p := Progress{
 		Epoch: l.state.Epoch, MaxEpochs: l.config.MaxEpochs,
 		Step: l.state.Step, Steps: l.steps,
-		LearningRate: l.state.LearningRate,
-		BestEpoch:    l.state.History.Best, BestLoss: l.state.BestLoss,
+		StepLoss: l.stepLoss, LearningRate: l.state.LearningRate,
+		BestEpoch: l.state.History.Best, BestLoss: l.state.BestLoss,
 		Elapsed: time.Since(l.started),
 	}
 	if l.state.LossWeight > 0 {
@@ -466,6 +468,7 @@ func (l *Loop) fallBack(failure error) error {
 	s := l.snapshot
 	l.network, l.spare, l.snapshot = next, nil, nil
 	l.state, l.best = s.state, s.best
+	l.state.Engines = append(slices.Clone(l.state.Engines), next.Engine())
 	l.network.SetLearningRate(s.state.LearningRate)
 	return errors.Join(l.weights.CopyFrom(s.weights), l.network.SetOptimizerState(s.optimizer))
 }
@@ -520,7 +523,7 @@ func (l *Loop) interrupted(ctx context.Context, err error) error {
 func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 	s := &l.state
 	size := l.data.batch
-	windows := epochWindows(l.config, l.data.split, l.options.Seed, s.Epoch)
+	windows := EpochWindows(l.config, l.data.split, l.options.Seed, s.Epoch)
 	l.steps = (len(windows) + size - 1) / size
 	l.epochFrom, l.epochCPU = time.Now(), cpuSeconds()
 	for s.Step < l.steps {
@@ -529,11 +532,13 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 		}
 		from := s.Step * size
 		weight := l.data.gather(batch, windows[from:min(from+size, len(windows))], l.hiding(s.Epoch, from))
+		l.stepLoss = 0
 		if weight > 0 {
 			loss, err := l.network.TrainStep(batch)
 			if err != nil && !errors.Is(err, ErrNotFinite) { // that is for the hook to say
 				return fmt.Errorf("epoch %d, step %d: %w", s.Epoch, s.Step+1, err)
 			}
+			l.stepLoss = loss
 			s.LossSum += loss * weight
 			s.LossWeight += weight
 		}

@@ -256,6 +256,7 @@ func (s *script) SetLearningRate(r float64)              { s.rates = append(s.ra
 func (s *script) OptimizerState() OptimizerState         { return OptimizerState{} }
 func (s *script) SetOptimizerState(OptimizerState) error { return nil }
 func (s *script) Sync() error                            { return nil }
+func (s *script) Engine() string                         { return "script" }
 
 // scripted is a loop over a script; an epoch has 5 steps and 2 validation batches.
 func scripted(t *testing.T, c Config, s *script, o TrainOptions) *Loop {

@@ -178,7 +178,17 @@ func TestVoteOptions(t *testing.T) {
 			t.Errorf("%+v was accepted", o)
 		}
 	}
-	if o, err := (VoteOptions{}).withDefaults(10); err != nil || o.Rule != RuleSum || o.Stride != 1 {
-		t.Errorf("zero options: %+v, %v", o, err)
+	for _, c := range []struct {
+		o              VoteOptions
+		window, stride int
+	}{
+		{VoteOptions{}, 40, 10},
+		{VoteOptions{}, 3, 1},
+		{VoteOptions{Stride: 1}, 40, 1},
+		{VoteOptions{Online: true}, 40, 1},
+	} {
+		if o, err := c.o.withDefaults(c.window); err != nil || o.Rule != RuleSum || o.Stride != c.stride {
+			t.Errorf("%+v with windows of %d events: %+v, %v, want stride %d", c.o, c.window, o, err, c.stride)
+		}
 	}
 }

@@ -145,7 +145,7 @@ func (r *runner) train(ctx context.Context, split *dataset.Split, t *results.Tra
 		t.Windows += e.Windows
 		t.Steps += (e.Windows + c.Batch - 1) / c.Batch
 	}
-	predictions, err := r.label(ctx, tagger, split, model.VoteOptions{})
+	predictions, err := r.label(ctx, tagger, split, model.VoteOptions{Stride: 1})
 	if err != nil {
 		return err
 	}

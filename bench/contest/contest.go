@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -171,11 +172,19 @@ type Result struct {
 	Load       float64 `json:"load"` // of the machine when the rounds ended; the contest itself makes up to Threads of it
 }
 
-// Rounds has every contestant run the task n times, one after the other, and that rounds times.
-// The first round is warming up and does not count.
-func Rounds(contestants []*Contestant, task string, rounds, n int) ([]Result, error) {
+// leastRounds are made whatever they take.
+const leastRounds = 3
+
+// Rounds has every contestant run the task n times, one after the other, and that rounds times, or
+// until limit has passed if that is earlier, but three times at least. The first round is warming up
+// and does not count.
+func Rounds(contestants []*Contestant, task string, rounds, n int, limit time.Duration) ([]Result, error) {
 	wall, cpu := make([][][]float64, len(contestants)), make([][]float64, len(contestants))
+	start := time.Now()
 	for round := range rounds + 1 {
+		if round > leastRounds && time.Since(start) > limit {
+			break
+		}
 		for i, c := range contestants {
 			a, err := c.Ask(task, n)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestMain makes this test binary a contestant when a test starts it as one.
@@ -33,16 +34,22 @@ func TestRounds(t *testing.T) {
 		}
 		contestants = append(contestants, c)
 	}
-	results, err := Rounds(contestants, "count", 3, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, r := range results {
-		if r.Name != "self" || r.Setting != "test" || r.Threads != i+1 || r.N != 12 || !(r.WallMin <= r.WallMedian) {
-			t.Errorf("contestant %d: %+v", i, r)
+	for _, c := range []struct {
+		rounds int
+		limit  time.Duration
+		n      int
+	}{{3, time.Hour, 12}, {5, time.Hour, 20}, {5, 0, 12}, {2, 0, 8}} {
+		results, err := Rounds(contestants, "count", c.rounds, 4, c.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range results {
+			if r.Name != "self" || r.Setting != "test" || r.Threads != i+1 || r.N != c.n || !(r.WallMin <= r.WallMedian) {
+				t.Errorf("%d rounds in %v, contestant %d: %+v", c.rounds, c.limit, i, r)
+			}
 		}
 	}
-	if _, err := Rounds(contestants, "fly", 1, 1); err == nil || !strings.Contains(err.Error(), "unknown task fly") {
+	if _, err := Rounds(contestants, "fly", 1, 1, time.Hour); err == nil || !strings.Contains(err.Error(), "unknown task fly") {
 		t.Errorf("unknown task: error %v", err)
 	}
 	for _, c := range contestants {

@@ -1,7 +1,8 @@
 // Peers runs this project's network, PyTorch's, Keras' and one of Gorgonia's elementary operations in
 // turns, on the same weights and data, and writes what they took to bench/results/peers.json:
 //
-//	make bench-peers
+//	make bench-peers            all contests, some quarter of an hour
+//	make bench-peers RESUME=1   those that an interrupted run has left
 //
 // Before anything is timed, every program has to compute our losses over the first steps.
 package main
@@ -18,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/errgroup"
@@ -69,19 +71,16 @@ func bouts() []bout {
 	python := []entry{{name: "pytorch"}, {name: "keras", setting: "graph"}}
 	elementary := []entry{{name: "elementary", single: true}}
 
-	out := []bout{
-		{60, 32, both, slices.Concat(paths, python, []entry{{name: "keras", setting: "fit"}})},
-		{60, 128, both, slices.Concat(paths, python)},
-		{60, 1, []string{"infer"}, slices.Concat(paths, python)},
-	}
+	out := []bout{{60, 32, both, slices.Concat(paths, python, []entry{{name: "keras", setting: "fit"}})}}
 	for _, w := range []int{5, 10, 20, 30, 40, 50} {
 		out = append(out, bout{w, 32, both, slices.Concat(ours, python)})
 	}
-	// The unrolled graphs last: they take minutes to compile at W=60.
 	for _, w := range []int{10, 60} {
 		out = append(out, bout{w, 32, []string{"train"}, slices.Concat(ours, elementary)})
 	}
-	return out
+	return append(out,
+		bout{60, 128, both, slices.Concat(paths, python)},
+		bout{60, 1, []string{"infer"}, slices.Concat(paths, python)})
 }
 
 func run(args []string) error {
@@ -91,6 +90,8 @@ func run(args []string) error {
 	rounds := flags.Int("rounds", 10, "rounds of every contest")
 	n := flags.Int("n", 3, "runs of a contestant in a round")
 	only := flags.Int("only", -1, "number of the one contest to run, from 0; its results replace those in the file")
+	missing := flags.Bool("missing", false, "run only contests of which the file has no results")
+	limit := flags.Duration("limit", 45*time.Second, "time after which a task of a contest begins no further round, of three at least")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -111,21 +112,24 @@ func run(args []string) error {
 	}
 
 	var record results.Peers
-	if *only >= 0 {
+	if *only >= 0 || *missing {
 		if err := results.Read(*output, &record); err != nil {
 			return err
 		}
+	}
+	if here := host.Describe(); *missing && len(record.Results) > 0 && record.Machine != here {
+		return fmt.Errorf("%s was measured on %+v, this is %+v: run without -missing to measure all anew", *output, record.Machine, here)
 	}
 	record.Machine = host.Describe()
 	if record.Versions, err = r.versions(); err != nil {
 		return err
 	}
 	for i, b := range bouts() {
-		if *only >= 0 && i != *only {
+		if *only >= 0 && i != *only || *missing && b.done(&record) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "contest %d: W=%d, batch %d\n", i, b.window, b.batch)
-		losses, times, err := r.contest(b, *rounds, *n)
+		losses, times, err := r.contest(b, *rounds, *n, *limit)
 		if err != nil {
 			return err
 		}
@@ -138,16 +142,31 @@ func run(args []string) error {
 	return nil
 }
 
+// against names a contest among those of one size: ours meets the elementary operations in some of their own.
+func (b *bout) against() string {
+	if last := b.entries[len(b.entries)-1].name; last == "elementary" {
+		return last
+	}
+	return "peers"
+}
+
+// done tells whether the results of every entry are there.
+func (b *bout) done(r *results.Peers) bool {
+	for _, task := range b.tasks {
+		for _, e := range b.entries {
+			if !slices.ContainsFunc(r.Results, func(o contest.Result) bool {
+				return o.Window == b.window && o.Batch == b.batch && o.Against == b.against() && o.Task == task && o.Name == e.name && o.Setting == e.setting
+			}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // replace puts in the results of a contest and takes out what they replace.
 func replace(r *results.Peers, b bout, losses []results.Losses, times []contest.Result) {
-	// Ours meets the elementary operations in contests of their own.
-	against := func(name string) string {
-		if name == "elementary" {
-			return name
-		}
-		return "peers"
-	}
-	rival := against(b.entries[len(b.entries)-1].name)
+	rival := b.against()
 	for i := range times {
 		times[i].Against = rival
 	}
@@ -155,7 +174,7 @@ func replace(r *results.Peers, b bout, losses []results.Losses, times []contest.
 		return o.Window == b.window && o.Batch == b.batch && o.Against == rival
 	}), times...)
 	r.Losses = append(slices.DeleteFunc(r.Losses, func(o results.Losses) bool {
-		return o.Window == b.window && o.Batch == b.batch && against(o.Name) == rival
+		return o.Window == b.window && o.Batch == b.batch && (o.Name == "elementary") == (rival == "elementary")
 	}), losses...)
 }
 
@@ -188,7 +207,7 @@ print(json.dumps({"python": platform.python_version(), **{p: m.version(p) for p 
 	return versions, nil
 }
 
-func (r *runner) contest(b bout, rounds, n int) (losses []results.Losses, times []contest.Result, err error) {
+func (r *runner) contest(b bout, rounds, n int, limit time.Duration) (losses []results.Losses, times []contest.Result, err error) {
 	p, err := problem.New(context.Background(), b.window, b.batch)
 	if err != nil {
 		return nil, nil, err
@@ -215,7 +234,7 @@ func (r *runner) contest(b bout, rounds, n int) (losses []results.Losses, times 
 		return nil, nil, err
 	}
 	for _, task := range b.tasks {
-		part, err := contest.Rounds(contestants, task, rounds, n)
+		part, err := contest.Rounds(contestants, task, rounds, n, limit)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -105,7 +105,11 @@ func (p *Problem) Write(dir string) error {
 			}
 		}
 	}
-	for _, t := range p.Weights {
+	return writeWeights(dir, p.Weights)
+}
+
+func writeWeights(dir string, weights model.Weights) error {
+	for _, t := range weights {
 		path := filepath.Join(dir, "weights-"+strings.ReplaceAll(t.Name, "/", "-")+".npy")
 		if err := writeNPY(path, "<f4", t.Data, t.Shape...); err != nil {
 			return err

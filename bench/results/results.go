@@ -148,3 +148,45 @@ type Labelled struct {
 	CPUMicros float64 `json:"cpu_micros"` // per event: encoding, network and vote
 	Score
 }
+
+// Loss is the file loss.json, of bench/loss: trainings from equal weights on equal batches.
+type Loss struct {
+	Machine host.Machine `json:"machine"`
+	PyTorch string       `json:"pytorch,omitempty"` // its version
+	First   Trainings    `json:"first"`             // the first steps on every engine
+	Slow    Trainings    `json:"slow"`              // the same at a small learning rate
+	Whole   Trainings    `json:"whole"`             // whole trainings by the paper's rules
+}
+
+// Trainings are several of the same training, of the paper's network.
+type Trainings struct {
+	Corpus     string  `json:"corpus"`
+	Window     int     `json:"window"`
+	Batch      int     `json:"batch"`
+	Stride     int     `json:"stride"`
+	Seed       uint64  `json:"seed"`
+	Rate       float64 `json:"learning_rate"` // at the start
+	Windows    int     `json:"windows"`       // of an epoch
+	Steps      int     `json:"steps"`         // of an epoch
+	Validation int     `json:"validation_windows"`
+	Curves     []Curve `json:"curves"` // the first is what the others are compared with
+}
+
+// Curve is one training's losses.
+type Curve struct {
+	Program    string    `json:"program"`          // "k8ntext" or "pytorch"
+	Engine     string    `json:"engine,omitempty"` // of ours
+	Epochs     []Epoch   `json:"epochs"`
+	Best       int       `json:"best"` // epoch, from 1
+	Steps      []float64 `json:"steps,omitempty"`
+	Seconds    float64   `json:"seconds"`
+	CPUSeconds float64   `json:"cpu_seconds"` // of all threads
+	Load       float64   `json:"load"`        // of the machine at the end
+}
+
+// Epoch is the losses of an epoch.
+type Epoch struct {
+	Loss         float64 `json:"loss"`
+	Validation   float64 `json:"validation"`
+	LearningRate float64 `json:"learning_rate"`
+}

@@ -1,5 +1,5 @@
 // Tables writes the measurements in bench/results as tables into bench/README.md, between the lines
-// that mark where they go:
+// that mark where they go, and draws the page's figures:
 //
 //	go run ./bench/tables
 package main
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	if err := run("bench/README.md", results.Folder); err != nil {
+	if err := run("bench/README.md", results.Folder, results.Folder); err != nil {
 		fmt.Fprintln(os.Stderr, "tables:", err)
 		os.Exit(1)
 	}
@@ -26,12 +26,14 @@ type measurements struct {
 	peers    results.Peers
 	training results.Training
 	accuracy results.Accuracy
+	loss     results.Loss
 	kernels  []kernel
 }
 
-func run(readme, folder string) error {
+// run reads the results in folder, writes the page and draws into the folder of figures.
+func run(readme, folder, drawn string) error {
 	var m measurements
-	for name, v := range map[string]any{"peers.json": &m.peers, "training.json": &m.training, "accuracy.json": &m.accuracy} {
+	for name, v := range map[string]any{"peers.json": &m.peers, "training.json": &m.training, "accuracy.json": &m.accuracy, "loss.json": &m.loss} {
 		if err := results.Read(filepath.Join(folder, name), v); err != nil {
 			return err
 		}
@@ -56,6 +58,8 @@ func run(readme, folder string) error {
 		{"elementary", elementaryTable},
 		{"training", trainingTable},
 		{"kernels", kernelsTable},
+		{"whole", wholeTable},
+		{"first", firstTable},
 		{"strides", stridesTable},
 		{"inference", inferenceTable},
 		{"online", onlineTable},
@@ -69,7 +73,7 @@ func run(readme, folder string) error {
 	if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write tables: %w", err)
 	}
-	return nil
+	return figures(&m, drawn)
 }
 
 // replace puts a table between the lines that mark its place.

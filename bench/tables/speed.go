@@ -165,12 +165,13 @@ func trainingTable(w io.Writer, m *measurements) {
 type kernel struct {
 	product string // "" is the peak
 	path    string
-	rate    float64 // GFLOP/s of CPU time
+	rate    float64   // GFLOP/s of CPU time, the best run's
+	shares  []float64 // of the peak that each run measured beside it
 }
 
-var kernelLine = regexp.MustCompile(`^Benchmark(Peak|Gemm/batch=32/([^/]*))/kernels=(\w+?)(?:-\d+)?\s.*\s([\d.]+) GFLOP/s`)
+var kernelLine = regexp.MustCompile(`^Benchmark(Peak|Gemm/batch=32/([^/]*))/kernels=(\w+?)(?:-\d+)?\s(?:.*\s([\d.]+) %peak)?.*\s([\d.]+) GFLOP/s`)
 
-// readKernels reads the output of the benchmarks of package device; of several runs the best counts.
+// readKernels reads the output of the benchmarks of package device.
 func readKernels(path string) ([]kernel, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -182,45 +183,62 @@ func readKernels(path string) ([]kernel, error) {
 		if f == nil {
 			continue
 		}
-		rate, err := strconv.ParseFloat(f[4], 64)
+		i := slices.IndexFunc(out, func(o kernel) bool { return o.product == f[2] && o.path == f[3] })
+		if i < 0 {
+			i = len(out)
+			out = append(out, kernel{product: f[2], path: f[3]})
+		}
+		rate, err := strconv.ParseFloat(f[5], 64)
 		if err != nil {
 			return nil, fmt.Errorf("read the kernels' benchmarks: %w", err)
 		}
-		k := kernel{product: f[2], path: f[3], rate: rate}
-		i := slices.IndexFunc(out, func(o kernel) bool { return o.product == k.product && o.path == k.path })
-		if i < 0 {
-			out = append(out, k)
-		} else {
-			out[i].rate = max(out[i].rate, k.rate)
+		out[i].rate = max(out[i].rate, rate)
+		share := 100. // the peak's
+		if f[4] != "" {
+			if share, err = strconv.ParseFloat(f[4], 64); err != nil {
+				return nil, fmt.Errorf("read the kernels' benchmarks: %w", err)
+			}
 		}
+		out[i].shares = append(out[i].shares, share/100)
 	}
 	return out, nil
 }
 
-// rates of a product (or "" for the peak), by path.
-func (m *measurements) rates(product string) map[string]float64 {
-	r := make(map[string]float64)
+// share is the median part of the peak.
+func (k kernel) share() float64 {
+	s := slices.Sorted(slices.Values(k.shares))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// product is a product's (or, "", the peak's) line for each path.
+func (m *measurements) product(name string) map[string]kernel {
+	r := make(map[string]kernel)
 	for _, k := range m.kernels {
-		if k.product == product {
-			r[k.path] = k.rate
+		if k.product == name {
+			r[k.path] = k
 		}
 	}
 	return r
 }
 
 func kernelsTable(w io.Writer, m *measurements) {
-	peak := m.rates("")
-	paths := slices.SortedFunc(maps.Keys(peak), func(a, b string) int { return cmp.Compare(peak[b], peak[a]) })
+	peak := m.product("")
+	paths := slices.SortedFunc(maps.Keys(peak), func(a, b string) int { return cmp.Compare(peak[b].rate, peak[a].rate) })
 	cells := []string{"product (m x k x n)"}
 	for _, p := range paths {
 		cells = append(cells, p+", GFLOP/s", "of peak")
 	}
 	head(w, 1, cells...)
 	line := func(name, product string) {
-		rates := m.rates(product)
+		of := m.product(product)
 		cells := []string{name}
 		for _, p := range paths {
-			cells = append(cells, fmt.Sprintf("%.0f", rates[p]), fmt.Sprintf("%.0f %%", 100*rates[p]/peak[p]))
+			k, ok := of[p]
+			if !ok {
+				cells = append(cells, "", "")
+				continue
+			}
+			cells = append(cells, fmt.Sprintf("%.0f", k.rate), fmt.Sprintf("%.0f %%", 100*k.share()))
 		}
 		row(w, cells...)
 	}
@@ -266,10 +284,10 @@ func goalsTable(w io.Writer, m *measurements) {
 			func(ms float64) string { return fmt.Sprintf("%.3f ms", ms) })
 	}
 	line("peak memory of a training on about 20,000 events, W=60, batch 32", 400, float64(m.training.Memory.Peak)/1e6, func(mb float64) string { return fmt.Sprintf("%.0f MB", mb) })
-	peak, low := m.rates(""), math.Inf(1)
+	low := math.Inf(1)
 	for _, k := range m.kernels {
 		if k.product != "" && k.path == "avx512" {
-			low = min(low, k.rate/peak[k.path])
+			low = min(low, k.share())
 		}
 	}
 	least("matrix products, of the measured peak: the slowest shape at batch 32", .85, low, percent)

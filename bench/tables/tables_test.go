@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,8 @@ func TestTablesAreUpToDate(t *testing.T) {
 	if err := os.WriteFile(copied, page, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(copied, filepath.Join("..", "results")); err != nil {
+	folder := filepath.Join("..", "results")
+	if err := run(copied, folder, filepath.Dir(copied)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(copied)
@@ -39,6 +41,19 @@ func TestTablesAreUpToDate(t *testing.T) {
 	}
 	if string(got) != string(page) {
 		t.Error("bench/README.md is not what bench/results says: run go run ./bench/tables")
+	}
+	for _, figure := range []string{"loss.svg", "loss.png"} {
+		committed, err := os.ReadFile(filepath.Join(folder, figure))
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawn, err := os.ReadFile(filepath.Join(filepath.Dir(copied), figure))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(drawn, committed) {
+			t.Errorf("bench/results/%s is not what bench/results says: run go run ./bench/tables", figure)
+		}
 	}
 	if strings.Contains(string(got), "NaN") {
 		t.Error("a table holds NaN: some result is missing")

@@ -10,6 +10,7 @@ func (a *app) commands() []*cobra.Command {
 		a.evaluateCommand(),
 		a.experimentCommand(),
 		a.modelCommand(),
+		a.collectCommand(),
 		a.corpusCommand(),
 		a.labelCommand(),
 		a.featureCommand(),

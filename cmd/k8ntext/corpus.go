@@ -14,7 +14,7 @@ import (
 func (a *app) corpusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "corpus",
-		Short: "List, show, check, import and export labelled recordings",
+		Short: "List, show, check, import, anonymise and export labelled recordings",
 		Long: `A corpus is a recorded audit log together with the truth about it: which event
 started each context, and which events it caused. Some are part of the program and
 known by name; wherever a corpus is asked for, the path of a log file does too
@@ -25,7 +25,7 @@ known by name; wherever a corpus is asked for, the path of a log file does too
   k8ntext corpus import recording.jsonl --name mine -o corpora
   k8ntext corpus export sequential-1.34 sequential.jsonl`,
 	}
-	c.AddCommand(a.corpusListCommand(), a.corpusShowCommand(), a.corpusVerifyCommand(), a.corpusImportCommand(), a.corpusExportCommand())
+	c.AddCommand(a.corpusListCommand(), a.corpusShowCommand(), a.corpusVerifyCommand(), a.corpusImportCommand(), a.corpusAnonymiseCommand(), a.corpusExportCommand())
 	return c
 }
 

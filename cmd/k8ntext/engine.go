@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"k8ntext/experiments"
 	"k8ntext/model/device"
-	"k8ntext/model/device/opencl"
 )
 
 // engine says where the network is computed: flags that several commands share.
@@ -37,10 +35,10 @@ func (e *engine) target() (device.Target, int, error) {
 	if err != nil {
 		return device.Target{}, 0, err
 	}
-	t, err := device.Open(e.device, e.kernels)
-	if err != nil && !errors.Is(err, opencl.ErrUnavailable) && e.device != "openblas" {
-		err = usageError{err}
+	if err := device.CheckName(e.device); err != nil {
+		return device.Target{}, 0, usageError{err}
 	}
+	t, err := device.Open(e.device, e.kernels)
 	return t, threads, err
 }
 
@@ -59,11 +57,11 @@ func (e *engine) selected() (device.Kernels, int, error) {
 	return k, e.threads, nil
 }
 
-// provenance says which program runs on which machine.
-func provenance(k device.Kernels, threads int) experiments.Provenance {
+// provenance says which program runs on which machine. Where a trial runs is not known yet.
+func provenance() experiments.Provenance {
 	v := buildVersion()
 	return experiments.Provenance{
-		Commit: v.Commit, Dirty: v.Dirty, Go: v.Go, CPU: processor(), Cores: runtime.NumCPU(), Kernels: k.Name(), Threads: threads,
+		Commit: v.Commit, Dirty: v.Dirty, Go: v.Go, CPU: processor(), Cores: runtime.NumCPU(),
 	}
 }
 

@@ -43,10 +43,11 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 		Example: `  k8ntext evaluate --corpus sequential-1.34 --protocol blocked
   k8ntext evaluate --protocol cross --corpus sequential-1.34 --test busy.jsonl.zst,old.jsonl
   k8ntext evaluate --protocol paper --preset paper --set max_epochs=5
+  k8ntext evaluate --preset paper --device opencl
   k8ntext evaluate -m my.k8ntext --corpus other.jsonl.zst -o json`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kernels, threads, err := e.selected()
+			on, threads, err := e.target()
 			if err != nil {
 				return err
 			}
@@ -62,8 +63,9 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 					return err
 				}
 				for _, name := range corpora {
-					scores, err := experiments.EvaluateModel(cmd.Context(), tagger, name, includeSeen,
-						model.VoteOptions{Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: kernels})
+					scores, err := experiments.EvaluateModel(cmd.Context(), tagger, name, includeSeen, model.VoteOptions{
+						Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack,
+					})
 					if err != nil {
 						return err
 					}
@@ -91,7 +93,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				x.Model, x.Corpus, x.Test = m.keys, corpora, test
 				p := a.newProgress()
 				records, err = experiments.Evaluate(cmd.Context(), x, seed, experiments.EvaluateOptions{
-					Kernels: kernels, Threads: threads,
+					Device: on, Threads: threads,
 					Progress: func(fold, folds int, s model.Progress) {
 						p.show("training %d of %d, epoch %d of at most %d, loss %.4f, at most %v left in it", fold, folds, s.Epoch, s.MaxEpochs, s.Loss, roundETA(s.Remaining))
 					},
@@ -113,6 +115,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	m.add(c)
 	v.add(c)
 	e.flags(c.Flags())
+	e.deviceFlag(c.Flags())
 	c.Flags().StringSliceVar(&corpora, "corpus", []string{"sequential-1.34"}, "labelled corpus: a name of corpus list, or a path; may be several")
 	c.Flags().StringSliceVar(&test, "test", nil, "with --protocol cross: the corpora that are tested")
 	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked, cross or paper")

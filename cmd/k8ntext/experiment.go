@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"k8ntext/experiments"
+	"k8ntext/model/device"
 )
 
 func (a *app) experimentCommand() *cobra.Command {
@@ -89,21 +90,36 @@ func (a *app) experimentRunCommand() *cobra.Command {
 		f       experimentFlags
 		e       engine
 		workers int
+		devices []string
 	)
 	c := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Run all trials of a file that have no result yet",
 		Long: `Runs all trials that have no result yet, several side by side with one thread
 each. Interrupt it at any time: finished trials are kept, and the same command
-goes on. A trial that fails is recorded and does not stop the others.`,
-		Example: "  k8ntext experiment run configs/quick.toml\n  k8ntext experiment run configs/quick.toml --workers 1 --corpus recorded.jsonl.zst",
-		Args:    exactArgs(1),
+goes on. A trial that fails is recorded and does not stop the others.
+
+Networks are trained on the file's device or devices: the processor runs as many
+trials at a time as it has workers, every other device one. A device that is lost
+gets no more trials; the others go on.`,
+		Example: `  k8ntext experiment run configs/quick.toml
+  k8ntext experiment run configs/quick.toml --workers 1 --corpus recorded.jsonl.zst
+  k8ntext experiment run configs/quick.toml --device opencl:0,opencl:1`,
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, store, err := f.load(args[0])
 			if err != nil {
 				return err
 			}
-			kernels, _, err := e.selected()
+			if _, _, err := e.selected(); err != nil {
+				return err
+			}
+			for _, d := range devices {
+				if err := device.CheckName(d); err != nil {
+					return usageError{err}
+				}
+			}
+			on, err := config.OpenDevices(devices, e.kernels)
 			if err != nil {
 				return err
 			}
@@ -113,7 +129,7 @@ goes on. A trial that fails is recorded and does not stop the others.`,
 			p := a.newProgress()
 			skipped := 0
 			err = experiments.Run(cmd.Context(), config, experiments.RunOptions{
-				Store: store, Kernels: kernels, Workers: workers, Provenance: provenance(kernels, 1),
+				Store: store, Devices: on, Workers: workers, Provenance: provenance(),
 				Progress: func(s experiments.Progress) {
 					if s.Skipped > skipped { // had a result: not worth a line
 						skipped = s.Skipped
@@ -139,7 +155,8 @@ goes on. A trial that fails is recorded and does not stop the others.`,
 	}
 	f.add(c)
 	e.flags(c.Flags())
-	c.Flags().IntVar(&workers, "workers", 0, "trials side by side; 0: the file's, else one for each core")
+	c.Flags().IntVar(&workers, "workers", 0, "trials side by side on the processor; 0: the file's, else one for each core")
+	c.Flags().StringSliceVar(&devices, "device", nil, "where to compute in place of the file's devices (default cpu): one of cpu, openblas, opencl, opencl:N and auto, or several")
 	return c
 }
 

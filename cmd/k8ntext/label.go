@@ -21,7 +21,7 @@ func (a *app) labelCommand() *cobra.Command {
 	var flags labelFlags
 	c := &cobra.Command{
 		Use:   "label",
-		Short: "Explain action labels, and give those of events",
+		Short: "Explain action labels, give those of events, and label by hand",
 		Long: `An action label is the type of a request: resource r, subresource s, verb v,
 whether a namespace is named (n) and whether an object is named (u), packed into
 one number. Verbs merge: get is get or list, update is update or patch, delete is
@@ -33,7 +33,7 @@ delete or deletecollection. In words: "delete apps/replicasets (one, namespaced)
 	}
 	c.PersistentFlags().StringVar(&flags.space, "space", "default", "label space: paper or default")
 	c.PersistentFlags().StringSliceVar(&flags.crdGroups, "crd-group", nil, "API group of custom resources that gets a label of its own (default space; may be repeated)")
-	c.AddCommand(a.labelDecodeCommand(&flags), a.labelEncodeCommand(&flags), a.labelOfCommand(&flags), a.labelSpaceCommand(&flags), a.labelRulesCommand(&flags))
+	c.AddCommand(a.labelDecodeCommand(&flags), a.labelEncodeCommand(&flags), a.labelOfCommand(&flags), a.labelSpaceCommand(&flags), a.labelRulesCommand(&flags), a.labelEditCommand(&flags))
 	return c
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -40,15 +41,17 @@ func (a *app) reportSkipped(s audit.Summary) {
 	fmt.Fprintf(a.stderr, "k8ntext: %d lines read, %d events, %d items skipped: %s\n", s.Lines, s.Events, s.Skipped, strings.Join(parts, ", "))
 }
 
-// printable shows control characters as escapes: a log's text must not steer the terminal.
+// printable shows as escapes what a terminal would act on instead of showing: control
+// characters and those that turn the direction of text. A log must not steer the screen.
 func printable(s string) string {
-	if !strings.ContainsFunc(s, unicode.IsControl) {
+	hostile := func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
+	if !strings.ContainsFunc(s, hostile) {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if unicode.IsControl(r) {
-			fmt.Fprintf(&b, "\\x%02x", r)
+		if hostile(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		} else {
 			b.WriteRune(r)
 		}

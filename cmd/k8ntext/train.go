@@ -65,7 +65,9 @@ func (a *app) trainCommand() *cobra.Command {
 writes the weights of the best epoch. To measure a setting, use evaluate: a model
 knows the events that it was trained on and is not scored on them.
 
-Interrupted with --checkpoint, the same command goes on where it was, to the bit.`,
+Interrupted with --checkpoint, the same command goes on where it was, to the bit.
+It may go on on another device or on other kernels: the result then differs in its
+last bits, and the model file names both.`,
 		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
   k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,

@@ -2,41 +2,41 @@
 
 package device
 
-// avx2Gemm1 multiplies blocks x 1 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm1 multiplies 1 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm1(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm1(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx2Gemm2 multiplies blocks x 2 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm2 multiplies 2 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm2(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm2(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx2Gemm3 multiplies blocks x 3 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm3 multiplies 3 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm3(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm3(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx2Gemm4 multiplies blocks x 4 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm4 multiplies 4 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm4(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm4(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx2Gemm5 multiplies blocks x 5 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm5 multiplies 5 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm5(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm5(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx2Gemm6 multiplies blocks x 6 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx2Gemm6 multiplies 6 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx2Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx2Gemm6(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
 // avx2PackRows copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills
 // the last one with zeros.

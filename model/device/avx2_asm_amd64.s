@@ -2,83 +2,102 @@
 
 #include "textflag.h"
 
-// func avx2Gemm1(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm1(SB), NOSPLIT, $8-80
+// func avx2Gemm1(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm1(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block1:
-	MOVQ   DX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	MOVQ   DI, R10
-	MOVQ   CX, R11
-	SUBQ   $0x04, R11
-	JLT    last3
+panel1:
+	CMPQ       AX, $0x08
+	JLE        half2
+	MOVQ       ldc+64(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       k+8(FP), R10
+	MOVQ       SI, R9
+	LEAQ       (BX)(BX*1), R11
+	SUBQ       $0x04, R10
+	JLT        last5
 
-loop2:
-	VMOVUPS      (R10), Y2
-	VMOVUPS      32(R10), Y3
-	VBROADCASTSS (R9), Y4
+loop4:
+	VMOVUPS      (R9), Y2
+	VMOVUPS      32(R9), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	VMOVUPS      64(R10), Y2
-	VMOVUPS      96(R10), Y3
-	VBROADCASTSS (R9), Y4
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      64(R9), Y2
+	VMOVUPS      96(R9), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	VMOVUPS      128(R10), Y2
-	VMOVUPS      160(R10), Y3
-	VBROADCASTSS (R9), Y4
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      128(R9), Y2
+	VMOVUPS      160(R9), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	VMOVUPS      192(R10), Y2
-	VMOVUPS      224(R10), Y3
-	VBROADCASTSS (R9), Y4
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      192(R9), Y2
+	VMOVUPS      224(R9), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R11
-	JGE          loop2
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x04, R10
+	JGE          loop4
 
-last3:
-	ADDQ $0x04, R11
-	JZ   store5
+last5:
+	ADDQ $0x04, R10
+	JZ   end7
 
-rest4:
-	VMOVUPS      (R10), Y2
-	VMOVUPS      32(R10), Y3
-	VBROADCASTSS (R9), Y4
+rest6:
+	VMOVUPS      (R9), Y2
+	VMOVUPS      32(R9), Y3
+	VBROADCASTSS (R8), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          rest4
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R9
+	DECQ         R10
+	JNZ          rest6
 
-store5:
-	MOVQ    ldc+56(FP), R9
+end7:
+	CMPQ    AX, $0x00000010
+	JLT     narrow8
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain9
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow7
-	TESTL   R10, R10
-	JZ      plain8
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y2
 	VADDPS  Y2, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -86,47 +105,145 @@ store5:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
-	JMP     next6
+	JMP     done10
 
-plain8:
+plain9:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
-	JMP     next6
 
-narrow7:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y2
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y3
-	TESTL      R10, R10
-	JZ         plain9
-	VMASKMOVPS (R8), Y2, Y4
+done10:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel1
+	JMP  done3
+
+narrow8:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y2
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y3
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain11
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y2, Y4
 	VADDPS     Y4, Y0, Y0
-	VMASKMOVPS Y0, Y2, (R8)
-	VMASKMOVPS 32(R8), Y3, Y0
+	VMASKMOVPS Y0, Y2, (CX)
+	VMASKMOVPS 32(CX), Y3, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y3, 32(R8)
-	ADDQ       R9, R8
-	JMP        next6
+	VMASKMOVPS Y1, Y3, 32(CX)
+	ADDQ       AX, CX
+	JMP        done12
 
-plain9:
-	VMASKMOVPS Y0, Y2, (R8)
-	VMASKMOVPS Y1, Y3, 32(R8)
-	ADDQ       R9, R8
+plain11:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y2, (CX)
+	VMASKMOVPS Y1, Y3, 32(CX)
+	ADDQ       AX, CX
 
-next6:
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block1
+done12:
+	JMP done3
+
+half2:
+	MOVQ       ldc+64(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), DX
+	VXORPS     Y0, Y0, Y0
+	MOVQ       k+8(FP), DX
+	LEAQ       (BX)(BX*1), R8
+	SUBQ       $0x04, DX
+	JLT        last14
+
+loop13:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (CX)(R8*8)
+	PREFETCHT0   (CX)(R8*8)
+	ADDQ         BX, CX
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (CX)(R8*8)
+	PREFETCHT0   (CX)(R8*8)
+	ADDQ         BX, CX
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (CX)(R8*8)
+	PREFETCHT0   (CX)(R8*8)
+	ADDQ         BX, CX
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (CX)(R8*8)
+	PREFETCHT0   (CX)(R8*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, DX
+	JGE          loop13
+
+last14:
+	ADDQ $0x04, DX
+	JZ   end16
+
+rest15:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	PREFETCHT0   (CX)(R8*8)
+	PREFETCHT0   (CX)(R8*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000040, SI
+	DECQ         DX
+	JNZ          rest15
+
+end16:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain17
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y2
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done18
+
+plain17:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+
+done18:
+done3:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -152,100 +269,123 @@ DATA lanes<>+56(SB)/4, $0x00000000
 DATA lanes<>+60(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func avx2Gemm2(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm2(SB), NOSPLIT, $8-80
+// func avx2Gemm2(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm2(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block10:
-	MOVQ   DX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   DI, R10
-	MOVQ   CX, R11
-	SUBQ   $0x04, R11
-	JLT    last12
+panel19:
+	CMPQ       AX, $0x08
+	JLE        half20
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       k+8(FP), R10
+	MOVQ       SI, R9
+	LEAQ       (BX)(BX*1), R11
+	SUBQ       $0x04, R10
+	JLT        last23
 
-loop11:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	VBROADCASTSS (R9), Y6
+loop22:
+	VMOVUPS      (R9), Y4
+	VMOVUPS      32(R9), Y5
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
+	VBROADCASTSS (R8)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	VMOVUPS      64(R10), Y4
-	VMOVUPS      96(R10), Y5
-	VBROADCASTSS (R9), Y6
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      64(R9), Y4
+	VMOVUPS      96(R9), Y5
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
+	VBROADCASTSS (R8)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	VMOVUPS      128(R10), Y4
-	VMOVUPS      160(R10), Y5
-	VBROADCASTSS (R9), Y6
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      128(R9), Y4
+	VMOVUPS      160(R9), Y5
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
+	VBROADCASTSS (R8)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	VMOVUPS      192(R10), Y4
-	VMOVUPS      224(R10), Y5
-	VBROADCASTSS (R9), Y6
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      192(R9), Y4
+	VMOVUPS      224(R9), Y5
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
+	VBROADCASTSS (R8)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R11
-	JGE          loop11
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x04, R10
+	JGE          loop22
 
-last12:
-	ADDQ $0x04, R11
-	JZ   store14
+last23:
+	ADDQ $0x04, R10
+	JZ   end25
 
-rest13:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	VBROADCASTSS (R9), Y6
+rest24:
+	VMOVUPS      (R9), Y4
+	VMOVUPS      32(R9), Y5
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
+	VBROADCASTSS (R8)(DX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          rest13
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R9
+	DECQ         R10
+	JNZ          rest24
 
-store14:
-	MOVQ    ldc+56(FP), R9
+end25:
+	CMPQ    AX, $0x00000010
+	JLT     narrow26
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain27
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow16
-	TESTL   R10, R10
-	JZ      plain17
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -260,176 +400,320 @@ store14:
 	VADDPS  Y0, Y3, Y3
 	VMOVUPS Y3, 32(R8)
 	ADDQ    R9, R8
-	JMP     next15
+	JMP     done28
 
-plain17:
+plain27:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
 	VMOVUPS Y2, (R8)
 	VMOVUPS Y3, 32(R8)
 	ADDQ    R9, R8
-	JMP     next15
 
-narrow16:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y4
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y5
-	TESTL      R10, R10
-	JZ         plain18
-	VMASKMOVPS (R8), Y4, Y6
+done28:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel19
+	JMP  done21
+
+narrow26:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y4
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y5
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain29
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y0, Y0
-	VMASKMOVPS Y0, Y4, (R8)
-	VMASKMOVPS 32(R8), Y5, Y0
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y5, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y4, Y0
+	VMASKMOVPS Y1, Y5, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y4, Y0
 	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y4, (R8)
-	VMASKMOVPS 32(R8), Y5, Y0
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y0
 	VADDPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y5, 32(R8)
-	ADDQ       R9, R8
-	JMP        next15
+	VMASKMOVPS Y3, Y5, 32(CX)
+	ADDQ       AX, CX
+	JMP        done30
 
-plain18:
-	VMASKMOVPS Y0, Y4, (R8)
-	VMASKMOVPS Y1, Y5, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y2, Y4, (R8)
-	VMASKMOVPS Y3, Y5, 32(R8)
-	ADDQ       R9, R8
+plain29:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS Y1, Y5, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS Y3, Y5, 32(CX)
+	ADDQ       AX, CX
 
-next15:
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block10
+done30:
+	JMP done21
+
+half20:
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y2, Y2, Y2
+	MOVQ       k+8(FP), R8
+	LEAQ       (BX)(BX*1), R9
+	SUBQ       $0x04, R8
+	JLT        last32
+
+loop31:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, R8
+	JGE          loop31
+
+last32:
+	ADDQ $0x04, R8
+	JZ   end34
+
+rest33:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000040, SI
+	DECQ         R8
+	JNZ          rest33
+
+end34:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain35
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done36
+
+plain35:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+
+done36:
+done21:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
-// func avx2Gemm3(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm3(SB), NOSPLIT, $8-80
+// func avx2Gemm3(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm3(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block19:
-	MOVQ   DX, R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   DI, R10
-	MOVQ   CX, R11
-	SUBQ   $0x04, R11
-	JLT    last21
+panel37:
+	CMPQ       AX, $0x08
+	JLE        half38
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       k+8(FP), R10
+	MOVQ       SI, R9
+	LEAQ       (BX)(BX*1), R11
+	SUBQ       $0x04, R10
+	JLT        last41
 
-loop20:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VBROADCASTSS (R9), Y8
+loop40:
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (R8)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (R8)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	VMOVUPS      64(R10), Y6
-	VMOVUPS      96(R10), Y7
-	VBROADCASTSS (R9), Y8
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      64(R9), Y6
+	VMOVUPS      96(R9), Y7
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (R8)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (R8)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	VMOVUPS      128(R10), Y6
-	VMOVUPS      160(R10), Y7
-	VBROADCASTSS (R9), Y8
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      128(R9), Y6
+	VMOVUPS      160(R9), Y7
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (R8)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (R8)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	VMOVUPS      192(R10), Y6
-	VMOVUPS      224(R10), Y7
-	VBROADCASTSS (R9), Y8
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	VMOVUPS      192(R9), Y6
+	VMOVUPS      224(R9), Y7
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (R8)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (R8)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R11
-	JGE          loop20
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R9
+	SUBQ         $0x04, R10
+	JGE          loop40
 
-last21:
-	ADDQ $0x04, R11
-	JZ   store23
+last41:
+	ADDQ $0x04, R10
+	JZ   end43
 
-rest22:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VBROADCASTSS (R9), Y8
+rest42:
+	VMOVUPS      (R9), Y6
+	VMOVUPS      32(R9), Y7
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (R8)(DX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (R8)(DX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R10
-	DECQ         R11
-	JNZ          rest22
+	PREFETCHT0   (R8)(R11*8)
+	PREFETCHT0   (R8)(R11*8)
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R9
+	DECQ         R10
+	JNZ          rest42
 
-store23:
-	MOVQ    ldc+56(FP), R9
+end43:
+	CMPQ    AX, $0x00000010
+	JLT     narrow44
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain45
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow25
-	TESTL   R10, R10
-	JZ      plain26
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y6
 	VADDPS  Y6, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -451,9 +735,12 @@ store23:
 	VADDPS  Y0, Y5, Y5
 	VMOVUPS Y5, 32(R8)
 	ADDQ    R9, R8
-	JMP     next24
+	JMP     done46
 
-plain26:
+plain45:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -463,202 +750,365 @@ plain26:
 	VMOVUPS Y4, (R8)
 	VMOVUPS Y5, 32(R8)
 	ADDQ    R9, R8
-	JMP     next24
 
-narrow25:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y6
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y7
-	TESTL      R10, R10
-	JZ         plain27
-	VMASKMOVPS (R8), Y6, Y8
+done46:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel37
+	JMP  done39
+
+narrow44:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y6
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y7
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain47
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y6, Y8
 	VADDPS     Y8, Y0, Y0
-	VMASKMOVPS Y0, Y6, (R8)
-	VMASKMOVPS 32(R8), Y7, Y0
+	VMASKMOVPS Y0, Y6, (CX)
+	VMASKMOVPS 32(CX), Y7, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y7, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y6, Y0
+	VMASKMOVPS Y1, Y7, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y6, Y0
 	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y6, (R8)
-	VMASKMOVPS 32(R8), Y7, Y0
+	VMASKMOVPS Y2, Y6, (CX)
+	VMASKMOVPS 32(CX), Y7, Y0
 	VADDPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y7, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y6, Y0
+	VMASKMOVPS Y3, Y7, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y6, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y6, (R8)
-	VMASKMOVPS 32(R8), Y7, Y0
+	VMASKMOVPS Y4, Y6, (CX)
+	VMASKMOVPS 32(CX), Y7, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y7, 32(R8)
-	ADDQ       R9, R8
-	JMP        next24
+	VMASKMOVPS Y5, Y7, 32(CX)
+	ADDQ       AX, CX
+	JMP        done48
 
-plain27:
-	VMASKMOVPS Y0, Y6, (R8)
-	VMASKMOVPS Y1, Y7, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y2, Y6, (R8)
-	VMASKMOVPS Y3, Y7, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y4, Y6, (R8)
-	VMASKMOVPS Y5, Y7, 32(R8)
-	ADDQ       R9, R8
+plain47:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y6, (CX)
+	VMASKMOVPS Y1, Y7, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y6, (CX)
+	VMASKMOVPS Y3, Y7, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y6, (CX)
+	VMASKMOVPS Y5, Y7, 32(CX)
+	ADDQ       AX, CX
 
-next24:
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block19
+done48:
+	JMP done39
+
+half38:
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	MOVQ       k+8(FP), R8
+	LEAQ       (BX)(BX*1), R9
+	SUBQ       $0x04, R8
+	JLT        last50
+
+loop49:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, R8
+	JGE          loop49
+
+last50:
+	ADDQ $0x04, R8
+	JZ   end52
+
+rest51:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	PREFETCHT0   (CX)(R9*8)
+	PREFETCHT0   (CX)(R9*8)
+	ADDQ         BX, CX
+	ADDQ         $0x00000040, SI
+	DECQ         R8
+	JNZ          rest51
+
+end52:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain53
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done54
+
+plain53:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+
+done54:
+done39:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
-// func avx2Gemm4(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm4(SB), NOSPLIT, $8-80
+// func avx2Gemm4(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm4(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block28:
-	LEAQ   (BX)(BX*2), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(R9*1), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   DI, R11
-	MOVQ   CX, R12
-	SUBQ   $0x04, R12
-	JLT    last30
+panel55:
+	CMPQ       AX, $0x08
+	JLE        half56
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R9
+	LEAQ       (R9)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       k+8(FP), R11
+	MOVQ       SI, R10
+	LEAQ       (BX)(BX*1), R12
+	SUBQ       $0x04, R11
+	JLT        last59
 
-loop29:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      32(R11), Y9
-	VBROADCASTSS (R10), Y10
+loop58:
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R9)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
+	VBROADCASTSS (R9)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      64(R11), Y8
-	VMOVUPS      96(R11), Y9
-	VBROADCASTSS (R10), Y10
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      64(R10), Y8
+	VMOVUPS      96(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R9)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
+	VBROADCASTSS (R9)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      128(R11), Y8
-	VMOVUPS      160(R11), Y9
-	VBROADCASTSS (R10), Y10
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      128(R10), Y8
+	VMOVUPS      160(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R9)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
+	VBROADCASTSS (R9)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      192(R11), Y8
-	VMOVUPS      224(R11), Y9
-	VBROADCASTSS (R10), Y10
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      192(R10), Y8
+	VMOVUPS      224(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R9)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
+	VBROADCASTSS (R9)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R11
-	SUBQ         $0x04, R12
-	JGE          loop29
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop58
 
-last30:
-	ADDQ $0x04, R12
-	JZ   store32
+last59:
+	ADDQ $0x04, R11
+	JZ   end61
 
-rest31:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      32(R11), Y9
-	VBROADCASTSS (R10), Y10
+rest60:
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R9)(DX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
+	VBROADCASTSS (R9)(DX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R11
-	DECQ         R12
-	JNZ          rest31
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest60
 
-store32:
-	MOVQ    ldc+56(FP), R9
+end61:
+	CMPQ    AX, $0x00000010
+	JLT     narrow62
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain63
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow34
-	TESTL   R10, R10
-	JZ      plain35
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -687,9 +1137,12 @@ store32:
 	VADDPS  Y0, Y7, Y7
 	VMOVUPS Y7, 32(R8)
 	ADDQ    R9, R8
-	JMP     next33
+	JMP     done64
 
-plain35:
+plain63:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -702,230 +1155,422 @@ plain35:
 	VMOVUPS Y6, (R8)
 	VMOVUPS Y7, 32(R8)
 	ADDQ    R9, R8
-	JMP     next33
 
-narrow34:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y8
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y9
-	TESTL      R10, R10
-	JZ         plain36
-	VMASKMOVPS (R8), Y8, Y10
+done64:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel55
+	JMP  done57
+
+narrow62:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y8
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y9
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain65
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y0, Y0
-	VMASKMOVPS Y0, Y8, (R8)
-	VMASKMOVPS 32(R8), Y9, Y0
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y8, Y0
+	VMASKMOVPS Y1, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y8, Y0
 	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y8, (R8)
-	VMASKMOVPS 32(R8), Y9, Y0
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y0
 	VADDPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y8, Y0
+	VMASKMOVPS Y3, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y8, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y8, (R8)
-	VMASKMOVPS 32(R8), Y9, Y0
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y8, Y0
+	VMASKMOVPS Y5, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y8, Y0
 	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y8, (R8)
-	VMASKMOVPS 32(R8), Y9, Y0
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y0
 	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y9, 32(R8)
-	ADDQ       R9, R8
-	JMP        next33
+	VMASKMOVPS Y7, Y9, 32(CX)
+	ADDQ       AX, CX
+	JMP        done66
 
-plain36:
-	VMASKMOVPS Y0, Y8, (R8)
-	VMASKMOVPS Y1, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y2, Y8, (R8)
-	VMASKMOVPS Y3, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y4, Y8, (R8)
-	VMASKMOVPS Y5, Y9, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y6, Y8, (R8)
-	VMASKMOVPS Y7, Y9, 32(R8)
-	ADDQ       R9, R8
+plain65:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS Y1, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS Y3, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS Y5, Y9, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS Y7, Y9, 32(CX)
+	ADDQ       AX, CX
 
-next33:
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block28
+done66:
+	JMP done57
+
+half56:
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), R8
+	LEAQ       (CX)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y6, Y6, Y6
+	MOVQ       k+8(FP), R9
+	LEAQ       (BX)(BX*1), R10
+	SUBQ       $0x04, R9
+	JLT        last68
+
+loop67:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, R9
+	JGE          loop67
+
+last68:
+	ADDQ $0x04, R9
+	JZ   end70
+
+rest69:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, SI
+	DECQ         R9
+	JNZ          rest69
+
+end70:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain71
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y6, Y6
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done72
+
+plain71:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+
+done72:
+done57:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
-// func avx2Gemm5(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm5(SB), NOSPLIT, $8-80
+// func avx2Gemm5(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm5(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block37:
-	LEAQ   (BX)(BX*2), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(R9*1), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	MOVQ   DI, R11
-	MOVQ   CX, R12
-	SUBQ   $0x04, R12
-	JLT    last39
+panel73:
+	CMPQ       AX, $0x08
+	JLE        half74
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R9
+	LEAQ       (R9)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       k+8(FP), R11
+	MOVQ       SI, R10
+	LEAQ       (BX)(BX*1), R12
+	SUBQ       $0x04, R11
+	JLT        last77
 
-loop38:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      32(R11), Y11
-	VBROADCASTSS (R10), Y12
+loop76:
+	VMOVUPS      (R10), Y10
+	VMOVUPS      32(R10), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
+	VBROADCASTSS (R9)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
+	VBROADCASTSS (R9)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(BX*1), Y12
+	VBROADCASTSS (R8)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      64(R11), Y10
-	VMOVUPS      96(R11), Y11
-	VBROADCASTSS (R10), Y12
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      64(R10), Y10
+	VMOVUPS      96(R10), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
+	VBROADCASTSS (R9)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
+	VBROADCASTSS (R9)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(BX*1), Y12
+	VBROADCASTSS (R8)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      128(R11), Y10
-	VMOVUPS      160(R11), Y11
-	VBROADCASTSS (R10), Y12
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      128(R10), Y10
+	VMOVUPS      160(R10), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
+	VBROADCASTSS (R9)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
+	VBROADCASTSS (R9)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(BX*1), Y12
+	VBROADCASTSS (R8)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      192(R11), Y10
-	VMOVUPS      224(R11), Y11
-	VBROADCASTSS (R10), Y12
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      192(R10), Y10
+	VMOVUPS      224(R10), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
+	VBROADCASTSS (R9)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
+	VBROADCASTSS (R9)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(BX*1), Y12
+	VBROADCASTSS (R8)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R11
-	SUBQ         $0x04, R12
-	JGE          loop38
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop76
 
-last39:
-	ADDQ $0x04, R12
-	JZ   store41
+last77:
+	ADDQ $0x04, R11
+	JZ   end79
 
-rest40:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      32(R11), Y11
-	VBROADCASTSS (R10), Y12
+rest78:
+	VMOVUPS      (R10), Y10
+	VMOVUPS      32(R10), Y11
+	VBROADCASTSS (R9), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
+	VBROADCASTSS (R9)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
+	VBROADCASTSS (R9)(DX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R9), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R9)(BX*1), Y12
+	VBROADCASTSS (R8)(DX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R11
-	DECQ         R12
-	JNZ          rest40
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest78
 
-store41:
-	MOVQ    ldc+56(FP), R9
+end79:
+	CMPQ    AX, $0x00000010
+	JLT     narrow80
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain81
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow43
-	TESTL   R10, R10
-	JZ      plain44
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y10
 	VADDPS  Y10, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -961,9 +1606,12 @@ store41:
 	VADDPS  Y0, Y9, Y9
 	VMOVUPS Y9, 32(R8)
 	ADDQ    R9, R8
-	JMP     next42
+	JMP     done82
 
-plain44:
+plain81:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -979,258 +1627,473 @@ plain44:
 	VMOVUPS Y8, (R8)
 	VMOVUPS Y9, 32(R8)
 	ADDQ    R9, R8
-	JMP     next42
 
-narrow43:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y10
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y11
-	TESTL      R10, R10
-	JZ         plain45
-	VMASKMOVPS (R8), Y10, Y12
+done82:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel73
+	JMP  done75
+
+narrow80:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y10
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y11
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain83
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y10, Y12
 	VADDPS     Y12, Y0, Y0
-	VMASKMOVPS Y0, Y10, (R8)
-	VMASKMOVPS 32(R8), Y11, Y0
+	VMASKMOVPS Y0, Y10, (CX)
+	VMASKMOVPS 32(CX), Y11, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y10, Y0
+	VMASKMOVPS Y1, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y10, Y0
 	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y10, (R8)
-	VMASKMOVPS 32(R8), Y11, Y0
+	VMASKMOVPS Y2, Y10, (CX)
+	VMASKMOVPS 32(CX), Y11, Y0
 	VADDPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y10, Y0
+	VMASKMOVPS Y3, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y10, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y10, (R8)
-	VMASKMOVPS 32(R8), Y11, Y0
+	VMASKMOVPS Y4, Y10, (CX)
+	VMASKMOVPS 32(CX), Y11, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y10, Y0
+	VMASKMOVPS Y5, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y10, Y0
 	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y10, (R8)
-	VMASKMOVPS 32(R8), Y11, Y0
+	VMASKMOVPS Y6, Y10, (CX)
+	VMASKMOVPS 32(CX), Y11, Y0
 	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y10, Y0
+	VMASKMOVPS Y7, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y10, Y0
 	VADDPS     Y0, Y8, Y8
-	VMASKMOVPS Y8, Y10, (R8)
-	VMASKMOVPS 32(R8), Y11, Y0
+	VMASKMOVPS Y8, Y10, (CX)
+	VMASKMOVPS 32(CX), Y11, Y0
 	VADDPS     Y0, Y9, Y9
-	VMASKMOVPS Y9, Y11, 32(R8)
-	ADDQ       R9, R8
-	JMP        next42
+	VMASKMOVPS Y9, Y11, 32(CX)
+	ADDQ       AX, CX
+	JMP        done84
 
-plain45:
-	VMASKMOVPS Y0, Y10, (R8)
-	VMASKMOVPS Y1, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y2, Y10, (R8)
-	VMASKMOVPS Y3, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y4, Y10, (R8)
-	VMASKMOVPS Y5, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y6, Y10, (R8)
-	VMASKMOVPS Y7, Y11, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y8, Y10, (R8)
-	VMASKMOVPS Y9, Y11, 32(R8)
-	ADDQ       R9, R8
+plain83:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y10, (CX)
+	VMASKMOVPS Y1, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y10, (CX)
+	VMASKMOVPS Y3, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y10, (CX)
+	VMASKMOVPS Y5, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y10, (CX)
+	VMASKMOVPS Y7, Y11, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y8, Y10, (CX)
+	VMASKMOVPS Y9, Y11, 32(CX)
+	ADDQ       AX, CX
 
-next42:
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block37
+done84:
+	JMP done75
+
+half74:
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), R8
+	LEAQ       (CX)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y8, Y8, Y8
+	MOVQ       k+8(FP), R9
+	LEAQ       (BX)(BX*1), R10
+	SUBQ       $0x04, R9
+	JLT        last86
+
+loop85:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, R9
+	JGE          loop85
+
+last86:
+	ADDQ $0x04, R9
+	JZ   end88
+
+rest87:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, SI
+	DECQ         R9
+	JNZ          rest87
+
+end88:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain89
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y6, Y6
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y8, Y8
+	VMASKMOVPS Y8, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done90
+
+plain89:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y8, Y1, (CX)
+	ADDQ       AX, CX
+
+done90:
+done75:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
-// func avx2Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
-// Requires: AVX, CMOV, FMA3, SSE
-TEXT ·avx2Gemm6(SB), NOSPLIT, $8-80
+// func avx2Gemm6(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·avx2Gemm6(SB), NOSPLIT, $8-73
 	STMXCSR (SP)
 	LDMXCSR flush<>+0(SB)
-	MOVQ    blocks+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    rs+24(FP), BX
-	MOVQ    cs+32(FP), SI
-	MOVQ    b+40(FP), DI
-	MOVQ    c+48(FP), R8
+	MOVQ    n+0(FP), AX
+	MOVQ    a+16(FP), CX
+	MOVQ    rs+24(FP), DX
+	MOVQ    cs+32(FP), BX
+	MOVQ    b+40(FP), SI
+	MOVQ    c+56(FP), DI
+	SHLQ    $0x02, DX
 	SHLQ    $0x02, BX
-	SHLQ    $0x02, SI
 
-block46:
-	LEAQ   (BX)(BX*2), R9
-	MOVQ   DX, R10
-	LEAQ   (R10)(R9*1), R9
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   DI, R11
-	MOVQ   CX, R12
-	SUBQ   $0x04, R12
-	JLT    last48
+panel91:
+	CMPQ       AX, $0x08
+	JLE        half92
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 32(R8)
+	PREFETCHT0 60(R8)
+	LEAQ       (DX)(DX*2), R8
+	MOVQ       CX, R9
+	LEAQ       (R9)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       k+8(FP), R11
+	MOVQ       SI, R10
+	LEAQ       (BX)(BX*1), R12
+	SUBQ       $0x04, R11
+	JLT        last95
 
-loop47:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
-	VBROADCASTSS (R10), Y14
+loop94:
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R9)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R9)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (R8)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (R8)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      64(R11), Y12
-	VMOVUPS      96(R11), Y13
-	VBROADCASTSS (R10), Y14
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      64(R10), Y12
+	VMOVUPS      96(R10), Y13
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R9)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R9)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (R8)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (R8)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      128(R11), Y12
-	VMOVUPS      160(R11), Y13
-	VBROADCASTSS (R10), Y14
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      128(R10), Y12
+	VMOVUPS      160(R10), Y13
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R9)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R9)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (R8)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (R8)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	VMOVUPS      192(R11), Y12
-	VMOVUPS      224(R11), Y13
-	VBROADCASTSS (R10), Y14
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	VMOVUPS      192(R10), Y12
+	VMOVUPS      224(R10), Y13
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R9)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R9)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (R8)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (R8)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000100, R11
-	SUBQ         $0x04, R12
-	JGE          loop47
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, R10
+	SUBQ         $0x04, R11
+	JGE          loop94
 
-last48:
-	ADDQ $0x04, R12
-	JZ   store50
+last95:
+	ADDQ $0x04, R11
+	JZ   end97
 
-rest49:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
-	VBROADCASTSS (R10), Y14
+rest96:
+	VMOVUPS      (R10), Y12
+	VMOVUPS      32(R10), Y13
+	VBROADCASTSS (R9), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R9)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R9)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R9), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (R8)(DX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (R8)(DX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R10
-	ADDQ         SI, R9
-	ADDQ         $0x00000040, R11
-	DECQ         R12
-	JNZ          rest49
+	PREFETCHT0   (R9)(R12*8)
+	PREFETCHT0   (R8)(R12*8)
+	ADDQ         BX, R9
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, R10
+	DECQ         R11
+	JNZ          rest96
 
-store50:
-	MOVQ    ldc+56(FP), R9
+end97:
+	CMPQ    AX, $0x00000010
+	JLT     narrow98
+	MOVBLZX acc+72(FP), R8
+	TESTL   R8, R8
+	JZ      plain99
+	MOVQ    ldc+64(FP), R9
 	SHLQ    $0x02, R9
-	MOVBLZX acc+64(FP), R10
-	MOVQ    width+72(FP), R11
-	CMPQ    R11, $0x00000010
-	JNE     narrow52
-	TESTL   R10, R10
-	JZ      plain53
+	MOVQ    DI, R8
 	VMOVUPS (R8), Y12
 	VADDPS  Y12, Y0, Y0
 	VMOVUPS Y0, (R8)
@@ -1273,9 +2136,12 @@ store50:
 	VADDPS  Y0, Y11, Y11
 	VMOVUPS Y11, 32(R8)
 	ADDQ    R9, R8
-	JMP     next51
+	JMP     done100
 
-plain53:
+plain99:
+	MOVQ    ldc+64(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    DI, R8
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
 	ADDQ    R9, R8
@@ -1294,96 +2160,292 @@ plain53:
 	VMOVUPS Y10, (R8)
 	VMOVUPS Y11, 32(R8)
 	ADDQ    R9, R8
-	JMP     next51
 
-narrow52:
-	MOVQ       $0x00000008, R12
-	CMPQ       R11, R12
-	CMOVQLT    R11, R12
-	XORQ       R13, R13
-	SUBQ       $0x08, R11
-	CMOVQLT    R13, R11
-	LEAQ       lanes<>+0(SB), R13
-	NEGQ       R12
-	VMOVUPS    32(R13)(R12*4), Y12
-	LEAQ       lanes<>+0(SB), R12
-	NEGQ       R11
-	VMOVUPS    32(R12)(R11*4), Y13
-	TESTL      R10, R10
-	JZ         plain54
-	VMASKMOVPS (R8), Y12, Y14
+done100:
+	MOVQ panel+48(FP), R8
+	LEAQ (SI)(R8*4), SI
+	ADDQ $0x00000040, DI
+	SUBQ $0x00000010, AX
+	JNZ  panel91
+	JMP  done93
+
+narrow98:
+	MOVQ       $0x00000008, CX
+	CMPQ       AX, CX
+	CMOVQLT    AX, CX
+	XORQ       DX, DX
+	SUBQ       $0x08, AX
+	CMOVQLT    DX, AX
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       CX
+	VMOVUPS    32(DX)(CX*4), Y12
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y13
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain101
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y1, Y1
-	VMASKMOVPS Y1, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y12, Y0
+	VMASKMOVPS Y1, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y12, Y0
 	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y12, Y0
+	VMASKMOVPS Y3, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y12, Y0
+	VMASKMOVPS Y5, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y12, Y0
+	VMASKMOVPS Y7, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	VMASKMOVPS Y8, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y9, Y9
-	VMASKMOVPS Y9, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS (R8), Y12, Y0
+	VMASKMOVPS Y9, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y12, Y0
 	VADDPS     Y0, Y10, Y10
-	VMASKMOVPS Y10, Y12, (R8)
-	VMASKMOVPS 32(R8), Y13, Y0
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y0
 	VADDPS     Y0, Y11, Y11
-	VMASKMOVPS Y11, Y13, 32(R8)
-	ADDQ       R9, R8
-	JMP        next51
+	VMASKMOVPS Y11, Y13, 32(CX)
+	ADDQ       AX, CX
+	JMP        done102
 
-plain54:
-	VMASKMOVPS Y0, Y12, (R8)
-	VMASKMOVPS Y1, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y2, Y12, (R8)
-	VMASKMOVPS Y3, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y4, Y12, (R8)
-	VMASKMOVPS Y5, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y6, Y12, (R8)
-	VMASKMOVPS Y7, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y8, Y12, (R8)
-	VMASKMOVPS Y9, Y13, 32(R8)
-	ADDQ       R9, R8
-	VMASKMOVPS Y10, Y12, (R8)
-	VMASKMOVPS Y11, Y13, 32(R8)
-	ADDQ       R9, R8
+plain101:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS Y1, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS Y3, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS Y5, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS Y7, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS Y9, Y13, 32(CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS Y11, Y13, 32(CX)
+	ADDQ       AX, CX
 
-next51:
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	ADDQ    BX, DX
-	DECQ    AX
-	JNZ     block46
+done102:
+	JMP done93
+
+half92:
+	MOVQ       ldc+64(FP), R9
+	SHLQ       $0x02, R9
+	MOVQ       DI, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	PREFETCHT0 28(R8)
+	LEAQ       (DX)(DX*2), R8
+	LEAQ       (CX)(R8*1), R8
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y10, Y10, Y10
+	MOVQ       k+8(FP), R9
+	LEAQ       (BX)(BX*1), R10
+	SUBQ       $0x04, R9
+	JLT        last104
+
+loop103:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R8)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      64(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R8)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      128(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R8)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	VMOVUPS      192(SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R8)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x04, R9
+	JGE          loop103
+
+last104:
+	ADDQ $0x04, R9
+	JZ   end106
+
+rest105:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y1, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VBROADCASTSS (R8), Y3
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R8)(DX*1), Y3
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R8)(DX*2), Y3
+	VFMADD231PS  Y1, Y3, Y10
+	PREFETCHT0   (CX)(R10*8)
+	PREFETCHT0   (R8)(R10*8)
+	ADDQ         BX, CX
+	ADDQ         BX, R8
+	ADDQ         $0x00000040, SI
+	DECQ         R9
+	JNZ          rest105
+
+end106:
+	LEAQ       lanes<>+0(SB), CX
+	NEGQ       AX
+	VMOVUPS    32(CX)(AX*4), Y1
+	MOVBLZX    acc+72(FP), AX
+	TESTL      AX, AX
+	JZ         plain107
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS (CX), Y1, Y3
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y6, Y6
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y8, Y8
+	VMASKMOVPS Y8, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS (CX), Y1, Y0
+	VADDPS     Y0, Y10, Y10
+	VMASKMOVPS Y10, Y1, (CX)
+	ADDQ       AX, CX
+	JMP        done108
+
+plain107:
+	MOVQ       ldc+64(FP), AX
+	SHLQ       $0x02, AX
+	MOVQ       DI, CX
+	VMASKMOVPS Y0, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y2, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y4, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y6, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y8, Y1, (CX)
+	ADDQ       AX, CX
+	VMASKMOVPS Y10, Y1, (CX)
+	ADDQ       AX, CX
+
+done108:
+done93:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1418,16 +2480,16 @@ TEXT ·avx2PackRows(SB), NOSPLIT, $8-48
 	VMOVUPS 32(R9)(R10*4), Y1
 	LEAQ    (BX)(BX*2), R9
 
-block55:
+block109:
 	CMPQ AX, $0x04
-	JLT  fewer59
+	JLT  fewer113
 	MOVQ DX, R10
 	MOVQ SI, R12
 	MOVQ CX, R11
 
-loop56:
+loop110:
 	SUBQ    $0x10, R11
-	JLT     tail57
+	JLT     tail111
 	VMOVUPS (R10), Y2
 	VMOVUPS 32(R10), Y3
 	VMOVUPS (R10)(BX*1), Y4
@@ -1446,11 +2508,11 @@ loop56:
 	VMOVUPS Y9, 224(R12)
 	ADDQ    $0x00000040, R10
 	ADDQ    DI, R12
-	JMP     loop56
+	JMP     loop110
 
-tail57:
+tail111:
 	TESTQ      R8, R8
-	JZ         next58
+	JZ         next112
 	VMASKMOVPS (R10), Y0, Y2
 	VMASKMOVPS 32(R10), Y1, Y3
 	VMASKMOVPS (R10)(BX*1), Y0, Y4
@@ -1468,49 +2530,49 @@ tail57:
 	VMOVUPS    Y8, 192(R12)
 	VMOVUPS    Y9, 224(R12)
 
-next58:
+next112:
 	ADDQ BX, DX
 	ADDQ BX, DX
 	ADDQ BX, DX
 	ADDQ BX, DX
 	ADDQ $0x00000100, SI
 	SUBQ $0x04, AX
-	JMP  block55
+	JMP  block109
 
-fewer59:
-block60:
+fewer113:
+block114:
 	CMPQ AX, $0x01
-	JLT  fewer64
+	JLT  fewer118
 	MOVQ DX, R10
 	MOVQ SI, R12
 	MOVQ CX, R11
 
-loop61:
+loop115:
 	SUBQ    $0x10, R11
-	JLT     tail62
+	JLT     tail116
 	VMOVUPS (R10), Y2
 	VMOVUPS 32(R10), Y3
 	VMOVUPS Y2, (R12)
 	VMOVUPS Y3, 32(R12)
 	ADDQ    $0x00000040, R10
 	ADDQ    DI, R12
-	JMP     loop61
+	JMP     loop115
 
-tail62:
+tail116:
 	TESTQ      R8, R8
-	JZ         next63
+	JZ         next117
 	VMASKMOVPS (R10), Y0, Y2
 	VMASKMOVPS 32(R10), Y1, Y3
 	VMOVUPS    Y2, (R12)
 	VMOVUPS    Y3, 32(R12)
 
-next63:
+next117:
 	ADDQ BX, DX
 	ADDQ $0x00000040, SI
 	SUBQ $0x01, AX
-	JMP  block60
+	JMP  block114
 
-fewer64:
+fewer118:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -1530,7 +2592,7 @@ TEXT ·avx2PackColumns(SB), NOSPLIT, $8-40
 	LEAQ    (DX)(DX*2), R8
 	LEAQ    (SI)(SI*2), R9
 
-loop65:
+loop119:
 	LEAQ       (CX)(DX*4), DI
 	VMOVUPS    (CX), Y0
 	VMOVUPS    (CX)(DX*1), Y1
@@ -1576,7 +2638,7 @@ loop65:
 	ADDQ       $0x20, CX
 	LEAQ       (BX)(SI*8), BX
 	DECQ       AX
-	JNZ        loop65
+	JNZ        loop119
 	LDMXCSR    (SP)
 	VZEROUPPER
 	RET
@@ -1601,7 +2663,7 @@ TEXT ·avx2Peak(SB), NOSPLIT, $8-8
 	VXORPS  Y11, Y11, Y11
 	VXORPS  Y12, Y12, Y12
 
-loop66:
+loop120:
 	VFMADD231PS Y12, Y12, Y0
 	VFMADD231PS Y12, Y12, Y1
 	VFMADD231PS Y12, Y12, Y2
@@ -1615,7 +2677,7 @@ loop66:
 	VFMADD231PS Y12, Y12, Y10
 	VFMADD231PS Y12, Y12, Y11
 	DECQ        AX
-	JNZ         loop66
+	JNZ         loop120
 	LDMXCSR     (SP)
 	VZEROUPPER
 	RET
@@ -1651,12 +2713,12 @@ TEXT ·avx2LSTMForward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R14
 	SHRQ    $0x03, CX
 
-row67:
+row121:
 	MOVQ  CX, R15
 	TESTQ R15, R15
-	JZ    tail69
+	JZ    tail123
 
-loop68:
+loop122:
 	VMOVUPS      (R8)(DX*1), Y1
 	VMOVUPS      (R9)(DX*1), Y2
 	VADDPS       Y2, Y1, Y1
@@ -1799,11 +2861,11 @@ loop68:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R13
 	DECQ         R15
-	JNZ          loop68
+	JNZ          loop122
 
-tail69:
+tail123:
 	TESTQ        R14, R14
-	JZ           next70
+	JZ           next124
 	VMASKMOVPS   (R8)(DX*1), Y0, Y1
 	VMASKMOVPS   (R9)(DX*1), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -1946,12 +3008,12 @@ tail69:
 	ADDQ         R14, R12
 	ADDQ         R14, R13
 
-next70:
+next124:
 	ADDQ    BX, R8
 	ADDQ    SI, R9
 	ADDQ    DI, R13
 	DECQ    AX
-	JNZ     row67
+	JNZ     row121
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2114,12 +3176,12 @@ TEXT ·avx2LSTMBackward(SB), NOSPLIT, $8-72
 	SHLQ    $0x02, R13
 	SHRQ    $0x03, CX
 
-row71:
+row125:
 	MOVQ  CX, R14
 	TESTQ R14, R14
-	JZ    tail73
+	JZ    tail127
 
-loop72:
+loop126:
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R9), Y2
 	VADDPS       Y2, Y1, Y1
@@ -2166,11 +3228,11 @@ loop72:
 	ADDQ         $0x20, R12
 	ADDQ         $0x20, R10
 	DECQ         R14
-	JNZ          loop72
+	JNZ          loop126
 
-tail73:
+tail127:
 	TESTQ        R13, R13
-	JZ           next74
+	JZ           next128
 	VMASKMOVPS   (R8), Y0, Y1
 	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
@@ -2217,11 +3279,11 @@ tail73:
 	ADDQ         R13, R12
 	ADDQ         R13, R10
 
-next74:
+next128:
 	ADDQ    BX, DI
 	ADDQ    SI, R8
 	DECQ    AX
-	JNZ     row71
+	JNZ     row125
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2248,27 +3310,27 @@ TEXT ·avx2Softmax(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R8
 	SHLQ    $0x02, CX
 
-row75:
+row129:
 	VMOVUPS lowest<>+0(SB), Y1
 	XORQ    R10, R10
 
-loop76:
+loop130:
 	CMPQ    R10, R8
-	JGE     tail77
+	JGE     tail131
 	VMOVUPS (DX)(R10*1), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x20, R10
-	JMP     loop76
+	JMP     loop130
 
-tail77:
+tail131:
 	TESTQ      R9, R9
-	JZ         done78
+	JZ         done132
 	VMASKMOVPS (DX)(R10*1), Y0, Y2
 	VMOVUPS    lowest<>+0(SB), Y3
 	VBLENDVPS  Y0, Y2, Y3, Y2
 	VMAXPS     Y2, Y1, Y1
 
-done78:
+done132:
 	VEXTRACTF128 $0x01, Y1, X2
 	VMAXPS       X2, X1, X1
 	VPERMILPS    $0x0e, X1, X2
@@ -2280,9 +3342,9 @@ done78:
 	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 
-loop79:
+loop133:
 	CMPQ         R10, R8
-	JGE          tail80
+	JGE          tail134
 	VMOVUPS      (DX)(R10*1), Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y4
@@ -2307,11 +3369,11 @@ loop79:
 	VMOVUPS      Y7, (BX)(R10*1)
 	VADDPS       Y7, Y2, Y2
 	ADDQ         $0x20, R10
-	JMP          loop79
+	JMP          loop133
 
-tail80:
+tail134:
 	TESTQ        R9, R9
-	JZ           done81
+	JZ           done135
 	VMASKMOVPS   (DX)(R10*1), Y0, Y3
 	VSUBPS       Y1, Y3, Y3
 	VCMPPS       $0x05, low<>+0(SB), Y3, Y1
@@ -2337,7 +3399,7 @@ tail80:
 	VANDPS       Y0, Y6, Y6
 	VADDPS       Y6, Y2, Y2
 
-done81:
+done135:
 	VEXTRACTF128 $0x01, Y2, X1
 	VADDPS       X1, X2, X2
 	VPERMILPS    $0x0e, X2, X1
@@ -2350,29 +3412,29 @@ done81:
 	VDIVPS       Y2, Y1, Y1
 	XORQ         R10, R10
 
-loop82:
+loop136:
 	CMPQ    R10, R8
-	JGE     tail83
+	JGE     tail137
 	VMOVUPS (BX)(R10*1), Y2
 	VMULPS  Y1, Y2, Y2
 	VMOVUPS Y2, (BX)(R10*1)
 	ADDQ    $0x20, R10
-	JMP     loop82
+	JMP     loop136
 
-tail83:
+tail137:
 	TESTQ      R9, R9
-	JZ         done84
+	JZ         done138
 	VMASKMOVPS (BX)(R10*1), Y0, Y2
 	VMULPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (BX)(R10*1)
 
-done84:
+done138:
 	ADDQ    CX, DX
 	ADDQ    CX, BX
 	ADDQ    $0x04, SI
 	ADDQ    $0x04, DI
 	DECQ    AX
-	JNZ     row75
+	JNZ     row129
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2409,12 +3471,12 @@ TEXT ·avx2AddBiasReLU(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, CX
 
-row85:
+row139:
 	MOVQ  CX, R8
 	TESTQ R8, R8
-	JZ    tail87
+	JZ    tail141
 
-loop86:
+loop140:
 	VMOVUPS (DX), Y2
 	VMOVUPS (BX), Y3
 	VADDPS  Y3, Y2, Y2
@@ -2423,11 +3485,11 @@ loop86:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop86
+	JNZ     loop140
 
-tail87:
+tail141:
 	TESTQ      DI, DI
-	JZ         next88
+	JZ         next142
 	VMASKMOVPS (DX), Y1, Y2
 	VMASKMOVPS (BX), Y1, Y3
 	VADDPS     Y3, Y2, Y2
@@ -2436,10 +3498,10 @@ tail87:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next88:
+next142:
 	ADDQ    SI, BX
 	DECQ    AX
-	JNZ     row85
+	JNZ     row139
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2464,12 +3526,12 @@ TEXT ·avx2ReLUMask(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row89:
+row143:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail91
+	JZ    tail145
 
-loop90:
+loop144:
 	VMOVUPS (CX), Y2
 	VMOVUPS (DX), Y3
 	VCMPPS  $0x06, Y0, Y2, Y2
@@ -2479,11 +3541,11 @@ loop90:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop90
+	JNZ     loop144
 
-tail91:
+tail145:
 	TESTQ      DI, DI
-	JZ         next92
+	JZ         next146
 	VMASKMOVPS (CX), Y1, Y2
 	VMASKMOVPS (DX), Y1, Y3
 	VCMPPS     $0x06, Y0, Y2, Y2
@@ -2493,9 +3555,9 @@ tail91:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next92:
+next146:
 	DECQ    SI
-	JNZ     row89
+	JNZ     row143
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2512,9 +3574,9 @@ TEXT ·avx2ColumnSums(SB), NOSPLIT, $8-32
 	MOVQ    CX, SI
 	SHLQ    $0x02, SI
 
-columns94:
+columns148:
 	CMPQ   CX, $0x00000020
-	JLT    fewer95
+	JLT    fewer149
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2522,7 +3584,7 @@ columns94:
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop96:
+loop150:
 	VMOVUPS (R8), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS 32(R8), Y4
@@ -2533,7 +3595,7 @@ loop96:
 	VADDPS  Y4, Y3, Y3
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop96
+	JNZ     loop150
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y0, Y0
 	VMOVUPS Y0, (BX)
@@ -2549,33 +3611,33 @@ loop96:
 	ADDQ    $0x00000080, DX
 	ADDQ    $0x00000080, BX
 	SUBQ    $0x00000020, CX
-	JMP     columns94
+	JMP     columns148
 
-fewer95:
-columns97:
+fewer149:
+columns151:
 	CMPQ   CX, $0x00000008
-	JLT    fewer98
+	JLT    fewer152
 	VXORPS Y0, Y0, Y0
 	MOVQ   AX, DI
 	MOVQ   DX, R8
 
-loop99:
+loop153:
 	VMOVUPS (R8), Y1
 	VADDPS  Y1, Y0, Y0
 	ADDQ    SI, R8
 	DECQ    DI
-	JNZ     loop99
+	JNZ     loop153
 	VMOVUPS (BX), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (BX)
 	ADDQ    $0x00000020, DX
 	ADDQ    $0x00000020, BX
 	SUBQ    $0x00000008, CX
-	JMP     columns97
+	JMP     columns151
 
-fewer98:
+fewer152:
 	TESTQ   CX, CX
-	JZ      done93
+	JZ      done147
 	LEAQ    lanes<>+0(SB), DI
 	MOVQ    CX, R8
 	NEGQ    R8
@@ -2583,12 +3645,12 @@ fewer98:
 	VXORPS  Y1, Y1, Y1
 	MOVQ    DX, DI
 
-loop100:
+loop154:
 	VMASKMOVPS (DI), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	ADDQ       SI, DI
 	DECQ       AX
-	JNZ        loop100
+	JNZ        loop154
 	VMASKMOVPS (BX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (BX)
@@ -2596,7 +3658,7 @@ loop100:
 	ADDQ       CX, DX
 	ADDQ       CX, BX
 
-done93:
+done147:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2615,9 +3677,9 @@ TEXT ·avx2ColumnDots(SB), NOSPLIT, $8-48
 	MOVQ    CX, R8
 	SHLQ    $0x02, R8
 
-columns102:
+columns156:
 	CMPQ   CX, $0x00000020
-	JLT    fewer103
+	JLT    fewer157
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -2630,7 +3692,7 @@ columns102:
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop104:
+loop158:
 	VMOVUPS     (R10), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     (R11), Y9
@@ -2650,7 +3712,7 @@ loop104:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop104
+	JNZ         loop158
 	VMOVUPS     (BX), Y8
 	VADDPS      Y8, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2680,19 +3742,19 @@ loop104:
 	ADDQ        $0x00000080, SI
 	ADDQ        $0x00000080, DI
 	SUBQ        $0x00000020, CX
-	JMP         columns102
+	JMP         columns156
 
-fewer103:
-columns105:
+fewer157:
+columns159:
 	CMPQ   CX, $0x00000008
-	JLT    fewer106
+	JLT    fewer160
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   DX, R10
 	MOVQ   SI, R11
 
-loop107:
+loop161:
 	VMOVUPS     (R10), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     (R11), Y3
@@ -2700,7 +3762,7 @@ loop107:
 	ADDQ        R8, R10
 	ADDQ        R8, R11
 	DECQ        R9
-	JNZ         loop107
+	JNZ         loop161
 	VMOVUPS     (BX), Y2
 	VADDPS      Y2, Y0, Y0
 	VMOVUPS     Y0, (BX)
@@ -2712,11 +3774,11 @@ loop107:
 	ADDQ        $0x00000020, SI
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, CX
-	JMP         columns105
+	JMP         columns159
 
-fewer106:
+fewer160:
 	TESTQ   CX, CX
-	JZ      done101
+	JZ      done155
 	LEAQ    lanes<>+0(SB), R9
 	MOVQ    CX, R10
 	NEGQ    R10
@@ -2726,7 +3788,7 @@ fewer106:
 	MOVQ    DX, R9
 	MOVQ    SI, R10
 
-loop108:
+loop162:
 	VMASKMOVPS  (R9), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  (R10), Y0, Y4
@@ -2734,7 +3796,7 @@ loop108:
 	ADDQ        R8, R9
 	ADDQ        R8, R10
 	DECQ        AX
-	JNZ         loop108
+	JNZ         loop162
 	VMASKMOVPS  (BX), Y0, Y3
 	VADDPS      Y3, Y1, Y1
 	VMASKMOVPS  Y1, Y0, (BX)
@@ -2747,7 +3809,7 @@ loop108:
 	ADDQ        CX, SI
 	ADDQ        CX, DI
 
-done101:
+done155:
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2775,12 +3837,12 @@ TEXT ·avx2Affine(SB), NOSPLIT, $8-48
 	SHLQ    $0x02, R9
 	SHRQ    $0x03, CX
 
-row109:
+row163:
 	MOVQ  CX, R10
 	TESTQ R10, R10
-	JZ    tail111
+	JZ    tail165
 
-loop110:
+loop164:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VMOVUPS     (BX), Y3
@@ -2791,11 +3853,11 @@ loop110:
 	ADDQ        $0x20, SI
 	ADDQ        $0x20, DI
 	DECQ        R10
-	JNZ         loop110
+	JNZ         loop164
 
-tail111:
+tail165:
 	TESTQ       R9, R9
-	JZ          next112
+	JZ          next166
 	VMASKMOVPS  (DX), Y0, Y1
 	VMASKMOVPS  (SI), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -2806,11 +3868,11 @@ tail111:
 	ADDQ        R9, SI
 	ADDQ        R9, DI
 
-next112:
+next166:
 	ADDQ    R8, BX
 	ADDQ    R8, SI
 	DECQ    AX
-	JNZ     row109
+	JNZ     row163
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2840,12 +3902,12 @@ TEXT ·avx2Affine2(SB), NOSPLIT, $8-64
 	SHLQ    $0x02, R11
 	SHRQ    $0x03, CX
 
-row113:
+row167:
 	MOVQ  CX, R12
 	TESTQ R12, R12
-	JZ    tail115
+	JZ    tail169
 
-loop114:
+loop168:
 	VMOVUPS     (BX), Y1
 	VMOVUPS     (R8), Y2
 	VMOVUPS     (DI), Y3
@@ -2861,11 +3923,11 @@ loop114:
 	ADDQ        $0x20, R8
 	ADDQ        $0x20, R9
 	DECQ        R12
-	JNZ         loop114
+	JNZ         loop168
 
-tail115:
+tail169:
 	TESTQ       R11, R11
-	JZ          next116
+	JZ          next170
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (R8), Y0, Y2
 	VMASKMOVPS  (DI), Y0, Y3
@@ -2881,12 +3943,12 @@ tail115:
 	ADDQ        R11, R8
 	ADDQ        R11, R9
 
-next116:
+next170:
 	ADDQ    R10, SI
 	ADDQ    R10, DI
 	ADDQ    R10, R8
 	DECQ    AX
-	JNZ     row113
+	JNZ     row167
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2910,12 +3972,12 @@ TEXT ·avx2Mul(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row117:
+row171:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail119
+	JZ    tail173
 
-loop118:
+loop172:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VMULPS  Y2, Y1, Y1
@@ -2924,11 +3986,11 @@ loop118:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop118
+	JNZ     loop172
 
-tail119:
+tail173:
 	TESTQ      DI, DI
-	JZ         next120
+	JZ         next174
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
@@ -2937,9 +3999,9 @@ tail119:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next120:
+next174:
 	DECQ    SI
-	JNZ     row117
+	JNZ     row171
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -2963,12 +4025,12 @@ TEXT ·avx2Add(SB), NOSPLIT, $8-32
 	SHLQ    $0x02, DI
 	SHRQ    $0x03, AX
 
-row121:
+row175:
 	MOVQ  AX, R8
 	TESTQ R8, R8
-	JZ    tail123
+	JZ    tail177
 
-loop122:
+loop176:
 	VMOVUPS (CX), Y1
 	VMOVUPS (DX), Y2
 	VADDPS  Y2, Y1, Y1
@@ -2977,11 +4039,11 @@ loop122:
 	ADDQ    $0x20, DX
 	ADDQ    $0x20, BX
 	DECQ    R8
-	JNZ     loop122
+	JNZ     loop176
 
-tail123:
+tail177:
 	TESTQ      DI, DI
-	JZ         next124
+	JZ         next178
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VADDPS     Y2, Y1, Y1
@@ -2990,9 +4052,9 @@ tail123:
 	ADDQ       DI, DX
 	ADDQ       DI, BX
 
-next124:
+next178:
 	DECQ    SI
-	JNZ     row121
+	JNZ     row175
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3010,13 +4072,13 @@ TEXT ·avx2Gather(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row125:
+row179:
 	MOVQ table+32(FP), R9
 	MOVQ DX, R8
 
-columns127:
+columns181:
 	CMPQ    R8, $0x00000020
-	JLT     fewer128
+	JLT     fewer182
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -3028,9 +4090,9 @@ columns127:
 	VMOVUPS 64(R12), Y2
 	VMOVUPS 96(R12), Y3
 	DECQ    R10
-	JZ      done130
+	JZ      done184
 
-loop129:
+loop183:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3044,9 +4106,9 @@ loop129:
 	VMOVUPS 96(R12), Y4
 	VADDPS  Y4, Y3, Y3
 	DECQ    R10
-	JNZ     loop129
+	JNZ     loop183
 
-done130:
+done184:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3054,12 +4116,12 @@ done130:
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns127
+	JMP     columns181
 
-fewer128:
-columns131:
+fewer182:
+columns185:
 	CMPQ    R8, $0x00000008
-	JLT     fewer132
+	JLT     fewer186
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	MOVLQSX (R11), R12
@@ -3068,9 +4130,9 @@ columns131:
 	ADDQ    $0x04, R11
 	VMOVUPS (R12), Y0
 	DECQ    R10
-	JZ      done134
+	JZ      done188
 
-loop133:
+loop187:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3078,18 +4140,18 @@ loop133:
 	VMOVUPS (R12), Y1
 	VADDPS  Y1, Y0, Y0
 	DECQ    R10
-	JNZ     loop133
+	JNZ     loop187
 
-done134:
+done188:
 	VMOVUPS Y0, (SI)
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns131
+	JMP     columns185
 
-fewer132:
+fewer186:
 	TESTQ      R8, R8
-	JZ         done126
+	JZ         done180
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -3102,9 +4164,9 @@ fewer132:
 	ADDQ       $0x04, R11
 	VMASKMOVPS (R12), Y0, Y1
 	DECQ       R10
-	JZ         done136
+	JZ         done190
 
-loop135:
+loop189:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -3112,18 +4174,18 @@ loop135:
 	VMASKMOVPS (R12), Y0, Y2
 	VADDPS     Y2, Y1, Y1
 	DECQ       R10
-	JNZ        loop135
+	JNZ        loop189
 
-done136:
+done190:
 	VMASKMOVPS Y1, Y0, (SI)
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done126:
+done180:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row125
+	JNZ     row179
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3141,13 +4203,13 @@ TEXT ·avx2Scatter(SB), NOSPLIT, $8-48
 	MOVQ    DX, DI
 	SHLQ    $0x02, DI
 
-row137:
+row191:
 	MOVQ dTable+40(FP), R9
 	MOVQ DX, R8
 
-columns139:
+columns193:
 	CMPQ    R8, $0x00000020
-	JLT     fewer140
+	JLT     fewer194
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
@@ -3155,7 +4217,7 @@ columns139:
 	VMOVUPS 64(SI), Y2
 	VMOVUPS 96(SI), Y3
 
-loop141:
+loop195:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3173,21 +4235,21 @@ loop141:
 	VADDPS  Y3, Y4, Y4
 	VMOVUPS Y4, 96(R12)
 	DECQ    R10
-	JNZ     loop141
+	JNZ     loop195
 	ADDQ    $0x00000080, R9
 	ADDQ    $0x00000080, SI
 	SUBQ    $0x00000020, R8
-	JMP     columns139
+	JMP     columns193
 
-fewer140:
-columns142:
+fewer194:
+columns196:
 	CMPQ    R8, $0x00000008
-	JLT     fewer143
+	JLT     fewer197
 	MOVQ    CX, R10
 	MOVQ    BX, R11
 	VMOVUPS (SI), Y0
 
-loop144:
+loop198:
 	MOVLQSX (R11), R12
 	IMULQ   DI, R12
 	ADDQ    R9, R12
@@ -3196,15 +4258,15 @@ loop144:
 	VADDPS  Y0, Y1, Y1
 	VMOVUPS Y1, (R12)
 	DECQ    R10
-	JNZ     loop144
+	JNZ     loop198
 	ADDQ    $0x00000020, R9
 	ADDQ    $0x00000020, SI
 	SUBQ    $0x00000008, R8
-	JMP     columns142
+	JMP     columns196
 
-fewer143:
+fewer197:
 	TESTQ      R8, R8
-	JZ         done138
+	JZ         done192
 	LEAQ       lanes<>+0(SB), R10
 	MOVQ       R8, R11
 	NEGQ       R11
@@ -3213,7 +4275,7 @@ fewer143:
 	MOVQ       BX, R11
 	VMASKMOVPS (SI), Y0, Y1
 
-loop145:
+loop199:
 	MOVLQSX    (R11), R12
 	IMULQ      DI, R12
 	ADDQ       R9, R12
@@ -3222,15 +4284,15 @@ loop145:
 	VADDPS     Y1, Y2, Y2
 	VMASKMOVPS Y2, Y0, (R12)
 	DECQ       R10
-	JNZ        loop145
+	JNZ        loop199
 	SHLQ       $0x02, R8
 	ADDQ       R8, R9
 	ADDQ       R8, SI
 
-done138:
+done192:
 	LEAQ    (BX)(CX*4), BX
 	DECQ    AX
-	JNZ     row137
+	JNZ     row191
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET
@@ -3262,12 +4324,12 @@ TEXT ·avx2Adam(SB), NOSPLIT, $8-68
 	SHLQ         $0x02, R8
 	SHRQ         $0x03, AX
 
-row146:
+row200:
 	MOVQ  AX, R9
 	TESTQ R9, R9
-	JZ    tail148
+	JZ    tail202
 
-loop147:
+loop201:
 	VMOVUPS     (DX), Y8
 	VMOVUPS     (BX), Y9
 	VMOVUPS     (SI), Y10
@@ -3290,11 +4352,11 @@ loop147:
 	ADDQ        $0x20, BX
 	ADDQ        $0x20, SI
 	DECQ        R9
-	JNZ         loop147
+	JNZ         loop201
 
-tail148:
+tail202:
 	TESTQ       R8, R8
-	JZ          next149
+	JZ          next203
 	VMASKMOVPS  (DX), Y7, Y8
 	VMASKMOVPS  (BX), Y7, Y9
 	VMASKMOVPS  (SI), Y7, Y10
@@ -3317,9 +4379,9 @@ tail148:
 	ADDQ        R8, BX
 	ADDQ        R8, SI
 
-next149:
+next203:
 	DECQ    DI
-	JNZ     row146
+	JNZ     row200
 	LDMXCSR (SP)
 	VZEROUPPER
 	RET

@@ -2,77 +2,77 @@
 
 package device
 
-// avx512Gemm1 multiplies blocks x 1 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm1 multiplies 1 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm1(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm1(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm2 multiplies blocks x 2 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm2 multiplies 2 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm2(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm2(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm3 multiplies blocks x 3 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm3 multiplies 3 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm3(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm3(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm4 multiplies blocks x 4 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm4 multiplies 4 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm4(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm4(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm5 multiplies blocks x 5 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm5 multiplies 5 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm5(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm5(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm6 multiplies blocks x 6 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm6 multiplies 6 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm6(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm6(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm7 multiplies blocks x 7 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm7 multiplies 7 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm7(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm7(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm8 multiplies blocks x 8 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm8 multiplies 8 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm8(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm8(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm9 multiplies blocks x 9 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm9 multiplies 9 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm9(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm9(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm10 multiplies blocks x 10 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm10 multiplies 10 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm10(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm10(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm11 multiplies blocks x 11 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm11 multiplies 11 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm11(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm11(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
-// avx512Gemm12 multiplies blocks x 12 rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,
-// over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].
+// avx512Gemm12 multiplies 12 rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:
+// C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].
 //
 //go:noescape
-func avx512Gemm12(blocks int, k int, a *float32, rs int, cs int, b *float32, c *float32, ldc int, acc bool, width int)
+func avx512Gemm12(n int, k int, a *float32, rs int, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
 // avx512PackRows copies k > 0 rows of n > 0 values, rs apart, into panels that are `panel` values apart, and fills
 // the last one with zeros.

@@ -31,7 +31,7 @@ type Kernels interface {
 
 	// Gemm computes C [m x p.N] (row stride ldc) = A*B, or C += A*B if acc, over the packed rows k0
 	// to k1 of B. A's element (i, k) is a[i*rs+(k-k0)*cs]. Every element of the product is summed in
-	// the order of k before it meets C. B is best packed in parts of some 400 rows where k is large.
+	// the order of k before it meets C. B is best packed in parts of some 200 rows where k is large.
 	Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool)
 
 	// LSTMForward turns rows x 4h pre-activations z (order i, f, g, o) plus bias [4h] into gates, in

@@ -18,31 +18,23 @@ func accelerated() []Kernels {
 	return kernels
 }
 
-// gemmRows multiplies blocks x r rows of A by a packed panel, where r is the place of the function in
-// its table.
-type gemmRows func(blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int)
+// gemmRows multiplies r rows of A by packed panels, where r is the place of the function in its table.
+type gemmRows func(n, k int, a *float32, rs, cs int, b *float32, panel int, c *float32, ldc int, acc bool)
 
 // gemmPanels runs a matrix product by micro-kernels: kernels[r] takes r rows and panels of nr columns.
 func gemmPanels(kernels []gemmRows, nr, m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {
 	most := len(kernels) - 1
-	// A few blocks of rows share a panel of B while it is in the first-level cache; more of them would
-	// spread the writes of C over more pages than the processor keeps at hand.
-	rows := 4 * most
-	for i0 := 0; i0 < m; i0 += rows {
-		n := min(rows, m-i0)
-		// Spread the rows evenly over blocks: kernels of few rows wait for their own sums. The first
-		// `longer` blocks have one row more.
-		blocks := (n + most - 1) / most
-		short, longer := n/blocks, n%blocks
-		for j := 0; j < p.N; j += nr {
-			panel := &p.buf[j*p.K+k0*nr]
-			width := min(nr, p.N-j)
-			i := i0
-			if longer > 0 {
-				kernels[short+1](longer, k1-k0, &a[i*rs], rs, cs, panel, &c[i*ldc+j], ldc, acc, width)
-				i += longer * (short + 1)
-			}
-			kernels[short](blocks-longer, k1-k0, &a[i*rs], rs, cs, panel, &c[i*ldc+j], ldc, acc, width)
+	// Spread the rows evenly over the calls: kernels of few rows wait for their own sums. The first
+	// `longer` calls take one row more.
+	calls := (m + most - 1) / most
+	short, longer := m/calls, m%calls
+	i := 0
+	for call := range calls {
+		rows := short
+		if call < longer {
+			rows++
 		}
+		kernels[rows](p.N, k1-k0, &a[i*rs], rs, cs, &p.buf[k0*nr], p.K*nr, &c[i*ldc], ldc, acc)
+		i += rows
 	}
 }

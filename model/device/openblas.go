@@ -64,7 +64,10 @@ func (o *openBLAS) load(name string) error {
 	return nil
 }
 
-func (*openBLAS) Name() string { return "openblas" }
+// openBLASName names the kernels and the device.
+const openBLASName = "openblas"
+
+func (*openBLAS) Name() string { return openBLASName }
 
 // openBLASPanel marks a matrix that is packed row by row, as this product reads it.
 const openBLASPanel = 1
@@ -86,7 +89,7 @@ func (*openBLAS) Pack(p *Packed, k, n int, b []float32, rs, cs int) {
 }
 
 func (o *openBLAS) Gemm(m int, a []float32, rs, cs int, p *Packed, k0, k1 int, c []float32, ldc int, acc bool) {
-	p.panels("openblas", openBLASPanel)
+	p.panels(openBLASName, openBLASPanel)
 	const rowMajor, plain, transposed = 101, 111, 112
 	n, k := p.N, k1-k0
 	b, beta := &p.buf[k0*n], float32(0)

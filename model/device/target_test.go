@@ -36,12 +36,16 @@ func TestOpen(t *testing.T) {
 		{name: "cpu", kernels: "sse", want: "sse", wrong: true},
 		{name: "openblas", kernels: "generic", want: "not both", wrong: true},
 	} {
-		got, err := openTarget(c.name, c.kernels, func() ([]*opencl.Device, error) {
+		list := func() ([]*opencl.Device, error) {
 			if len(c.devices) == 0 {
 				return nil, errors.Join(opencl.ErrUnavailable, errors.New("none today"))
 			}
 			return c.devices, nil
-		})
+		}
+		got, err := openTarget(c.name, c.kernels, list)
+		if err := CheckName(c.name); (err != nil) != (c.wrong && !c.unavailable && c.kernels == "") {
+			t.Errorf("check %q: %v", c.name, err)
+		}
 		if c.wrong {
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, opencl.ErrUnavailable) != c.unavailable {
 				t.Errorf("%q with kernels %q: error %v, want one with %q, unavailable: %v", c.name, c.kernels, err, c.want, c.unavailable)
@@ -50,9 +54,14 @@ func TestOpen(t *testing.T) {
 		}
 		if err != nil || got.Name() != c.want || got.FallBack != (c.name == "auto" || c.name == "") {
 			t.Errorf("%q with kernels %q: %s, fall back %v, %v; want %s", c.name, c.kernels, got.Name(), got.FallBack, err, c.want)
+			continue
+		}
+		again, err := openTarget(got.Device(), c.kernels, list)
+		if err != nil || again.Name() != got.Name() || again.FallBack {
+			t.Errorf("%q is %q, which is %s, fall back %v, %v", c.name, got.Device(), again.Name(), again.FallBack, err)
 		}
 	}
-	if got, err := Open("openblas", ""); err == nil && got.Name() != "openblas" {
-		t.Errorf("openblas gives %s", got.Name())
+	if got, err := Open("openblas", ""); err == nil && (got.Name() != "openblas" || got.Device() != "openblas") {
+		t.Errorf("openblas gives %s on %s", got.Name(), got.Device())
 	}
 }

@@ -61,7 +61,7 @@ func pushInputs(a *Accelerator, g *Graph) {
 // contract adds a node that multiplies y with factors and sums up, on the host.
 func contract(g *Graph, y *gorgonia.Node, factors []float32) (*gorgonia.Node, error) {
 	a, sum := g.o.Accelerator, gorgonia.NewF32(0)
-	grad, dy := dense(y.Shape()...)
+	grad, dy := g.memory.dense(y.Shape()...)
 	return g.add(layer{
 		name: "contract", in: gorgonia.Nodes{y}, out: sum,
 		forward: func(in []gorgonia.Value) error {

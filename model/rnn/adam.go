@@ -34,13 +34,18 @@ type Adam struct {
 	step    uint64
 	first   [][]float32 // moments, in the order of the model
 	second  [][]float32
+	memory  memory // of the moments
 
-	// The tensor at hand.
-	w, g, m, v     []float32
+	// The step at hand.
+	tensors        []adamTensor
+	values         int // of all tensors
 	factor         float32
 	updatePart     func(part int)
 	b1, b2, offset float32
 }
+
+// adamTensor is a weight, its gradient and its moments.
+type adamTensor struct{ w, g, m, v []float32 }
 
 // NewAdam returns a solver at step 0.
 func NewAdam(o AdamOptions, k device.Kernels, workers *Workers) *Adam {
@@ -101,8 +106,8 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 	if a.step == 0 && a.first == nil {
 		for _, n := range model {
 			size := n.Value().Shape().TotalSize()
-			a.first = append(a.first, make([]float32, size))
-			a.second = append(a.second, make([]float32, size))
+			a.first = append(a.first, a.memory.floats(size))
+			a.second = append(a.second, a.memory.floats(size))
 		}
 		a.stale = true
 	}
@@ -117,35 +122,41 @@ func (a *Adam) Step(model []gorgonia.ValueGrad) error {
 	a.step++
 	t := float64(a.step)
 	a.factor = float32(a.o.LearningRate * math.Sqrt(1-math.Pow(a.o.Beta2, t)) / (1 - math.Pow(a.o.Beta1, t)))
+	a.tensors, a.values = a.tensors[:0], 0
 	for i, n := range model {
 		grad, err := n.Grad()
 		if err != nil {
 			return fmt.Errorf("rnn: Adam: gradient of tensor %d: %w", i, err)
 		}
-		a.w, a.g, a.m, a.v = floats(n.Value()), floats(grad), a.first[i], a.second[i]
-		if len(a.m) != len(a.w) || len(a.v) != len(a.w) || len(a.g) != len(a.w) {
+		t := adamTensor{floats(n.Value()), floats(grad), a.first[i], a.second[i]}
+		if len(t.m) != len(t.w) || len(t.v) != len(t.w) || len(t.g) != len(t.w) {
 			return errors.New("rnn: Adam: a tensor, its gradient and its moments differ in size")
 		}
-		if a.on != nil {
-			n := len(a.w)
-			a.on.adam.Run([]int{n}, lineGroup, int32(n), a.factor, a.b1, a.b2, a.offset,
-				a.on.of(a.g), a.on.of(a.w), a.on.of(a.m), a.on.of(a.v))
-			continue
-		}
+		a.tensors = append(a.tensors, t)
+		a.values += len(t.w)
+	}
+	if a.on == nil {
 		a.workers.do(a.workers.count(), a.updatePart)
+		return nil
 	}
-	if a.on != nil {
-		return a.on.Err()
+	for _, t := range a.tensors {
+		n := len(t.w)
+		a.on.adam.Run([]int{n}, lineGroup, int32(n), a.factor, a.b1, a.b2, a.offset,
+			a.on.of(t.g), a.on.of(t.w), a.on.of(t.m), a.on.of(t.v))
 	}
-	return nil
+	return a.on.Err()
 }
 
+// updateRange updates a part of all tensors' values, as if they were one behind the other.
 func (a *Adam) updateRange(part int) {
-	from, to := span(len(a.w), part, a.workers.count())
-	if from == to {
-		return
+	from, to := span(a.values, part, a.workers.count())
+	for _, t := range a.tensors {
+		n := len(t.w)
+		if i, j := max(from, 0), min(to, n); i < j {
+			a.kernels.Adam(t.w[i:j], t.g[i:j], t.m[i:j], t.v[i:j], a.factor, 1, a.b1, a.b2, a.offset)
+		}
+		from, to = from-n, to-n
 	}
-	a.kernels.Adam(a.w[from:to], a.g[from:to], a.m[from:to], a.v[from:to], a.factor, 1, a.b1, a.b2, a.offset)
 }
 
 var _ gorgonia.Solver = (*Adam)(nil)

@@ -19,8 +19,9 @@ func (v tensorGrad) Value() gorgonia.Value         { return v.value }
 func (v tensorGrad) Grad() (gorgonia.Value, error) { return v.grad, nil }
 
 func newTensorGrad(n int) (v tensorGrad, w, g []float32) {
-	v.value, w = dense(n)
-	v.grad, g = dense(n)
+	var m memory
+	v.value, w = m.dense(n)
+	v.grad, g = m.dense(n)
 	return v, w, g
 }
 

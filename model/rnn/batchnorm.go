@@ -39,12 +39,12 @@ func (g *Graph) BatchNorm(x, present, gamma, beta *gorgonia.Node, running Moment
 	}
 	l := &batchNorm{g: g, rows: rows, n: n, running: running}
 	var out *tensor.Dense
-	out, l.y = dense(rows, n)
+	out, l.y = g.memory.dense(rows, n)
 	grads := make([]*tensor.Dense, 4)
 	if g.o.Training {
-		grads[0], l.dx = dense(rows, n)
-		grads[2], l.dGamma = dense(n)
-		grads[3], l.dBeta = dense(n)
+		grads[0], l.dx = g.memory.dense(rows, n)
+		grads[2], l.dGamma = g.memory.dense(n)
+		grads[3], l.dBeta = g.memory.dense(n)
 	}
 	training := func(t bool) { l.training = t }
 	if a := g.o.Accelerator; a != nil {
@@ -54,14 +54,14 @@ func (g *Graph) BatchNorm(x, present, gamma, beta *gorgonia.Node, running Moment
 			grads: grads, backward: d.backward, training: training,
 		})
 	}
-	l.a, l.b = make([]float32, n), make([]float32, n)
+	l.a, l.b = g.memory.floats(n), g.memory.floats(n)
 	if g.o.Training {
-		l.centred = make([]float32, rows*n)
-		l.mean, l.inverse, l.c = make([]float64, n), make([]float64, n), make([]float32, n)
+		l.centred = g.memory.floats(rows * n)
+		l.mean, l.inverse, l.c = make([]float64, n), make([]float64, n), g.memory.floats(n)
 		for i := range l.blocks {
-			l.blocks[i].sum, l.blocks[i].dot = make([]float32, n), make([]float32, n)
+			l.blocks[i].sum, l.blocks[i].dot = g.memory.floats(n), g.memory.floats(n)
 		}
-		l.ones = make([]float32, n)
+		l.ones = g.memory.floats(n)
 		for i := range l.ones {
 			l.ones[i] = 1
 		}

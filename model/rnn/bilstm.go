@@ -2,6 +2,7 @@ package rnn
 
 import (
 	"errors"
+	"sync"
 
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -42,17 +43,17 @@ func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights,
 	}
 
 	var out *tensor.Dense
-	out, l.y = dense(rows, 2*l.units)
+	out, l.y = g.memory.dense(rows, 2*l.units)
 	grads := make([]*tensor.Dense, len(in))
 	if g.o.Training {
 		if inputGradient {
-			grads[0], l.dx = dense(rows, l.in)
+			grads[0], l.dx = g.memory.dense(rows, l.in)
 		}
 		for d := range l.dir {
 			dir, at := &l.dir[d], 2+3*d
-			grads[at], dir.dKernel = dense(l.in, 4*l.units)
-			grads[at+1], dir.dRecurrent = dense(l.units, 4*l.units)
-			grads[at+2], dir.dBias = dense(4 * l.units)
+			grads[at], dir.dKernel = g.memory.dense(l.in, 4*l.units)
+			grads[at+1], dir.dRecurrent = g.memory.dense(l.units, 4*l.units)
+			grads[at+2], dir.dBias = g.memory.dense(4 * l.units)
 		}
 	}
 	if a := g.o.Accelerator; a != nil {
@@ -60,21 +61,23 @@ func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights,
 		return g.add(layer{name: name, in: in, out: out, forward: d.forward, grads: grads, backward: d.backward})
 	}
 	l.allocate()
-	l.forwardPart, l.backwardPart, l.inputPart = l.forwardDirection, l.backwardDirection, l.inputGradientRows
+	l.forwardPart, l.backwardPart = l.forwardDirection, l.backwardDirection
 	return g.add(layer{
 		name: name, in: in, out: out, forward: l.forward,
 		grads: grads, backward: l.backward,
 	})
 }
 
-// projectionRows is about how many rows of the input projection are computed at once: enough for
-// the matrix kernel, few enough to stay in the cache until the recurrence reads them.
-const projectionRows = 384
+// blockRows is about how many rows make a block of positions: enough for the matrix kernel, few enough
+// to stay in the cache from the input projection to the recurrence, and backwards from the recurrence to
+// the gradients of weights and input.
+const blockRows = 192
 
 type biLSTM struct {
 	g                        *Graph
 	window, batch, in, units int
-	steps                    int // positions whose input projection is computed at once
+	steps                    int // positions of a block, which are computed together where possible
+	blocks                   []inputBlock
 
 	dir [2]direction // forward and backward in time
 	y   []float32    // [R x 2H]
@@ -84,7 +87,14 @@ type biLSTM struct {
 	x, present, dy []float32
 	padded         bool // some row is not present
 
-	forwardPart, backwardPart, inputPart func(part int)
+	forwardPart, backwardPart func(part int)
+}
+
+// inputBlock is the part of a block of positions in the input's gradient, to which both directions
+// contribute.
+type inputBlock struct {
+	sync.Mutex
+	written bool // by one direction
 }
 
 // direction is one of the two LSTMs. In a training graph gates, c and tanhC hold every position; else
@@ -103,7 +113,8 @@ type direction struct {
 }
 
 func (l *biLSTM) allocate() {
-	l.steps = min(l.window, max(1, projectionRows/l.batch))
+	l.steps = min(l.window, max(1, blockRows/l.batch))
+	l.blocks = make([]inputBlock, (l.window+l.steps-1)/l.steps)
 	state := l.batch * l.units
 	gates, c, tanhC := l.steps, 2, 1
 	if l.g.o.Training {
@@ -111,13 +122,13 @@ func (l *biLSTM) allocate() {
 	}
 	for d := range l.dir {
 		dir := &l.dir[d]
-		dir.gates = make([]float32, gates*4*state)
-		dir.c = make([]float32, c*state)
-		dir.tanhC = make([]float32, tanhC*state)
-		dir.zero = make([]float32, state)
+		dir.gates = l.g.memory.floats(gates * 4 * state)
+		dir.c = l.g.memory.floats(c * state)
+		dir.tanhC = l.g.memory.floats(tanhC * state)
+		dir.zero = l.g.memory.floats(state)
 		if l.g.o.Training {
-			dir.dh = make([]float32, state)
-			dir.dc = make([]float32, state)
+			dir.dh = l.g.memory.floats(state)
+			dir.dc = l.g.memory.floats(state)
 		}
 	}
 }
@@ -200,19 +211,27 @@ func (l *biLSTM) forwardDirection(d int) {
 
 func (l *biLSTM) backward(in []gorgonia.Value, dOut gorgonia.Value) {
 	l.dy = floats(dOut)
-	l.g.o.Workers.do(len(l.dir), l.backwardPart)
-	if l.dx != nil {
-		l.g.o.Workers.do(l.g.o.Workers.count(), l.inputPart)
+	for i := range l.blocks {
+		l.blocks[i].written = false
 	}
+	l.g.o.Workers.do(len(l.dir), l.backwardPart)
 }
 
+// backwardDirection goes back in time. Whenever it has passed all positions of a block it takes this
+// block's part of all other gradients, while the gradients of the pre-activations are in the cache.
 func (l *biLSTM) backwardDirection(d int) {
 	k, dir := l.g.o.Kernels, &l.dir[d]
 	batch, units := l.batch, l.units
 	wide, state := 4*units, batch*units
 	k.Pack(&dir.whT, wide, units, dir.recurrent, 1, wide)
+	if l.dx != nil {
+		k.Pack(&dir.wxT, wide, l.in, dir.kernel, 1, wide)
+	}
 	clear(dir.dh)
 	clear(dir.dc)
+	clear(dir.dKernel)
+	clear(dir.dRecurrent)
+	clear(dir.dBias)
 	for s := l.window - 1; s >= 0; s-- {
 		t, before := l.position(d, s)
 		z := dir.gates[t*batch*wide : (t+1)*batch*wide]
@@ -234,55 +253,53 @@ func (l *biLSTM) backwardDirection(d int) {
 		if s > 0 {
 			k.Gemm(batch, z, wide, 1, &dir.whT, 0, wide, dir.dh, units, false)
 		}
-	}
-	l.weightGradients(d)
-	if l.dx != nil {
-		k.Pack(&dir.wxT, wide, l.in, dir.kernel, 1, wide)
+		block := t / l.steps
+		from, to := block*l.steps, min((block+1)*l.steps, l.window)
+		if d == 0 && t == from || d == 1 && t == to-1 {
+			l.weightGradients(d, from, to)
+			l.inputGradient(d, from, to)
+		}
 	}
 }
 
-// weightGradients multiplies inputs and former outputs with the gradients of the pre-activations,
-// some positions at a time, so that those are packed once for both products.
-func (l *biLSTM) weightGradients(d int) {
+// weightGradients adds what positions from to to contribute: the products of inputs and former outputs
+// with the gradients of the pre-activations.
+func (l *biLSTM) weightGradients(d, from, to int) {
 	k, dir := l.g.o.Kernels, &l.dir[d]
 	batch, in, units := l.batch, l.in, l.units
-	wide := 4 * units
-	y := l.y[d*units:]
-	clear(dir.dRecurrent)
-	clear(dir.dBias)
-	for from := 0; from < l.window; from += l.steps {
-		to := min(from+l.steps, l.window)
-		rows := (to - from) * batch
-		z := dir.gates[from*batch*wide : to*batch*wide]
-		k.Pack(&dir.dz, rows, wide, z, wide, 1)
-		k.Gemm(in, l.x[from*batch*in:], 1, in, &dir.dz, 0, rows, dir.dKernel, wide, from > 0)
-		k.ColumnSums(rows, wide, z, nil, dir.dBias, nil)
+	wide, rows := 4*units, (to-from)*batch
+	z := dir.gates[from*batch*wide : to*batch*wide]
+	k.Pack(&dir.dz, rows, wide, z, wide, 1)
+	k.Gemm(in, l.x[from*batch*in:], 1, in, &dir.dz, 0, rows, dir.dKernel, wide, true)
+	k.ColumnSums(rows, wide, z, nil, dir.dBias, nil)
 
-		// The state before row r is the output of row r-batch, or of r+batch backwards in time; at
-		// the first step of a direction it is zero.
-		first, last, state := 0, rows, (from-1)*batch
-		if d == 1 {
-			state = (from + 1) * batch
-			if to == l.window {
-				last -= batch
-			}
-		} else if from == 0 {
-			first, state = batch, 0
+	// The state before row r is the output of row r-batch, or of r+batch backwards in time; at the
+	// first step of a direction it is zero.
+	y := l.y[d*units:]
+	first, last, state := 0, rows, (from-1)*batch
+	if d == 1 {
+		state = (from + 1) * batch
+		if to == l.window {
+			last -= batch
 		}
-		if first < last {
-			k.Gemm(units, y[state*2*units:], 1, 2*units, &dir.dz, first, last, dir.dRecurrent, wide, true)
-		}
+	} else if from == 0 {
+		first, state = batch, 0
+	}
+	if first < last {
+		k.Gemm(units, y[state*2*units:], 1, 2*units, &dir.dz, first, last, dir.dRecurrent, wide, true)
 	}
 }
 
-func (l *biLSTM) inputGradientRows(part int) {
-	wide := 4 * l.units
-	from, to := span(l.window*l.batch, part, l.g.o.Workers.count())
-	if from == to {
+// inputGradient writes or adds a direction's part of positions from to to. The sum of two parts has the
+// same bits whichever comes first.
+func (l *biLSTM) inputGradient(d, from, to int) {
+	if l.dx == nil {
 		return
 	}
-	for d := range l.dir {
-		dir := &l.dir[d]
-		l.g.o.Kernels.Gemm(to-from, dir.gates[from*wide:], wide, 1, &dir.wxT, 0, wide, l.dx[from*l.in:], l.in, d > 0)
-	}
+	dir, block := &l.dir[d], &l.blocks[from/l.steps]
+	wide := 4 * l.units
+	block.Lock()
+	defer block.Unlock()
+	l.g.o.Kernels.Gemm((to-from)*l.batch, dir.gates[from*l.batch*wide:], wide, 1, &dir.wxT, 0, wide, l.dx[from*l.batch*l.in:], l.in, block.written)
+	block.written = true
 }

@@ -21,12 +21,12 @@ func (g *Graph) DenseReLU(x, kernel, bias *gorgonia.Node) (*gorgonia.Node, error
 		return nil, err
 	}
 	var out *tensor.Dense
-	out, l.y = dense(rows, l.units)
+	out, l.y = g.memory.dense(rows, l.units)
 	grads := make([]*tensor.Dense, 3)
 	if g.o.Training {
-		grads[0], l.dx = dense(rows, l.in)
-		grads[1], l.dKernel = dense(l.in, l.units)
-		grads[2], l.dBias = dense(l.units)
+		grads[0], l.dx = g.memory.dense(rows, l.in)
+		grads[1], l.dKernel = g.memory.dense(l.in, l.units)
+		grads[2], l.dBias = g.memory.dense(l.units)
 	}
 	if a := g.o.Accelerator; a != nil {
 		d := a.dense(l)
@@ -36,10 +36,10 @@ func (g *Graph) DenseReLU(x, kernel, bias *gorgonia.Node) (*gorgonia.Node, error
 		})
 	}
 	if g.o.Training {
-		l.dz = make([]float32, rows*l.units)
-		l.blocks = make([]denseBlock, (rows+denseBlockRows-1)/denseBlockRows)
+		l.dz = g.memory.floats(rows * l.units)
+		l.blocks = make([]denseBlock, (rows+blockRows-1)/blockRows)
 		for i := range l.blocks {
-			l.blocks[i].dBias = make([]float32, l.units)
+			l.blocks[i].dBias = g.memory.floats(l.units)
 		}
 	}
 	l.forwardPart, l.blockPart, l.kernelPart = l.forwardRows, l.backwardBlock, l.kernelGradientRows
@@ -48,10 +48,6 @@ func (g *Graph) DenseReLU(x, kernel, bias *gorgonia.Node) (*gorgonia.Node, error
 		grads: grads, backward: l.backward,
 	})
 }
-
-// denseBlockRows is how many rows the backward pass packs at once. Sums are taken over blocks in
-// order, however many threads work on them.
-const denseBlockRows = 384
 
 type denseReLU struct {
 	g               *Graph
@@ -90,13 +86,14 @@ func (l *denseReLU) forward(in []gorgonia.Value) error {
 }
 
 func (l *denseReLU) forwardRows(part int) {
-	from, to := span(l.rows, part, l.g.o.Workers.count())
-	if from == to {
-		return
+	from, end := span(l.rows, part, l.g.o.Workers.count())
+	for from < end {
+		to := min(from+blockRows, end)
+		y := l.y[from*l.units : to*l.units]
+		l.g.o.Kernels.Gemm(to-from, l.x[from*l.in:], l.in, 1, &l.w, 0, l.in, y, l.units, false)
+		l.g.o.Kernels.AddBiasReLU(to-from, l.units, y, l.bias)
+		from = to
 	}
-	y := l.y[from*l.units : to*l.units]
-	l.g.o.Kernels.Gemm(to-from, l.x[from*l.in:], l.in, 1, &l.w, 0, l.in, y, l.units, false)
-	l.g.o.Kernels.AddBiasReLU(to-from, l.units, y, l.bias)
 }
 
 func (l *denseReLU) backward(_ []gorgonia.Value, dOut gorgonia.Value) {
@@ -112,7 +109,7 @@ func (l *denseReLU) backward(_ []gorgonia.Value, dOut gorgonia.Value) {
 
 func (l *denseReLU) backwardBlock(part int) {
 	k, block := l.g.o.Kernels, &l.blocks[part]
-	from, to := part*denseBlockRows, min((part+1)*denseBlockRows, l.rows)
+	from, to := part*blockRows, min((part+1)*blockRows, l.rows)
 	n, rows := l.units, to-from
 	dz := l.dz[from*n : to*n]
 	clear(block.dBias)
@@ -129,6 +126,6 @@ func (l *denseReLU) kernelGradientRows(part int) {
 	}
 	for i := range l.blocks {
 		dz := &l.blocks[i].dz
-		l.g.o.Kernels.Gemm(to-from, l.x[i*denseBlockRows*l.in+from:], 1, l.in, dz, 0, dz.K, l.dKernel[from*l.units:], l.units, i > 0)
+		l.g.o.Kernels.Gemm(to-from, l.x[i*blockRows*l.in+from:], 1, l.in, dz, 0, dz.K, l.dKernel[from*l.units:], l.units, i > 0)
 	}
 }

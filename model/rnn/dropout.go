@@ -21,8 +21,8 @@ func (g *Graph) Dropout(x *gorgonia.Node, rate float32, seed uint64) (*gorgonia.
 	n := x.Shape().TotalSize()
 	l := &dropout{g: g, n: n, seed: seed, threshold: uint64(float64(rate) * (1 << 32)), scale: 1 / (1 - rate)}
 	var out, dx *tensor.Dense
-	out, l.y = dense(x.Shape()...)
-	dx, l.dx = dense(x.Shape()...)
+	out, l.y = g.memory.dense(x.Shape()...)
+	dx, l.dx = g.memory.dense(x.Shape()...)
 	training := func(t bool) { l.training = t }
 	if a := g.o.Accelerator; a != nil {
 		d := a.dropout(l)
@@ -31,7 +31,7 @@ func (g *Graph) Dropout(x *gorgonia.Node, rate float32, seed uint64) (*gorgonia.
 			grads: []*tensor.Dense{dx}, backward: d.backward, training: training,
 		})
 	}
-	l.mask = make([]float32, n)
+	l.mask = g.memory.floats(n)
 	l.forwardPart, l.backwardPart = l.forwardRange, l.backwardRange
 	return g.add(layer{
 		name: "Dropout", in: gorgonia.Nodes{x}, out: out, forward: l.forward,
@@ -66,9 +66,14 @@ func (l *dropout) forward(in []gorgonia.Value) error {
 }
 
 func (l *dropout) forwardRange(part int) {
-	from, to := span(l.n, part, l.g.o.Workers.count())
-	dropoutMask(l.mask[from:to], uint64(from), l.seed, l.g.Step, l.threshold, l.scale)
-	l.g.o.Kernels.Mul(l.x[from:to], l.mask[from:to], l.y[from:to])
+	const block = 4096 // values, whose mask stays in the cache
+	from, end := span(l.n, part, l.g.o.Workers.count())
+	for from < end {
+		to := min(from+block, end)
+		dropoutMask(l.mask[from:to], uint64(from), l.seed, l.g.Step, l.threshold, l.scale)
+		l.g.o.Kernels.Mul(l.x[from:to], l.mask[from:to], l.y[from:to])
+		from = to
+	}
 }
 
 // dropoutMask fills mask, which starts at the given even index of the whole one. Each two values take

@@ -18,10 +18,10 @@ func (g *Graph) Embedding(ids, table *gorgonia.Node) (*gorgonia.Node, error) {
 	}
 	l := &embedding{g: g, rows: rows, fields: ids.Shape()[1], n: table.Shape()[1]}
 	var out *tensor.Dense
-	out, l.y = dense(rows, l.n)
+	out, l.y = g.memory.dense(rows, l.n)
 	grads := make([]*tensor.Dense, 2)
 	if g.o.Training {
-		grads[1], l.dTable = dense(table.Shape()...)
+		grads[1], l.dTable = g.memory.dense(table.Shape()...)
 	}
 	if a := g.o.Accelerator; a != nil {
 		d := a.embedding(l)

@@ -40,7 +40,7 @@ func (g *Graph) SoftmaxFocal(logits, targets, weight *gorgonia.Node) (*gorgonia.
 	}
 	l := &softmaxFocal{g: g, rows: rows, parts: parts, classes: wide / parts, loss: gorgonia.NewF32(0)}
 	var dx *tensor.Dense
-	dx, l.p = dense(rows, wide)
+	dx, l.p = g.memory.dense(rows, wide)
 	if a := g.o.Accelerator; a != nil {
 		d := a.focal(l)
 		return g.add(layer{
@@ -48,8 +48,8 @@ func (g *Graph) SoftmaxFocal(logits, targets, weight *gorgonia.Node) (*gorgonia.
 			grads: []*tensor.Dense{dx, nil, nil}, backward: d.backward,
 		})
 	}
-	l.logZ = make([]float32, rows*parts)
-	l.slope = make([]float32, rows*parts)
+	l.logZ = g.memory.floats(rows * parts)
+	l.slope = g.memory.floats(rows * parts)
 	l.sums = make([]float64, focalBlocks)
 	l.forwardPart, l.backwardPart = l.forwardBlock, l.backwardBlock
 	return g.add(layer{
@@ -195,12 +195,12 @@ func (g *Graph) LogSoftmax(logits *gorgonia.Node, parts int) (*gorgonia.Node, er
 	}
 	l := &logSoftmax{g: g, rows: rows, parts: parts, classes: wide / parts}
 	var out *tensor.Dense
-	out, l.y = dense(rows, wide)
+	out, l.y = g.memory.dense(rows, wide)
 	if a := g.o.Accelerator; a != nil {
 		d := &acceleratedLogSoftmax{l, a, a.session.Kernel("log_softmax")}
 		return g.add(layer{name: "LogSoftmax", in: gorgonia.Nodes{logits}, out: out, forward: d.forward})
 	}
-	l.logZ = make([]float32, rows*parts)
+	l.logZ = g.memory.floats(rows * parts)
 	l.forwardPart = l.forwardRows
 	return g.add(layer{name: "LogSoftmax", in: gorgonia.Nodes{logits}, out: out, forward: l.forward})
 }

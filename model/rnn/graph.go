@@ -33,6 +33,7 @@ type Graph struct {
 
 	o       Options
 	ops     int
+	memory  memory // of the layers' buffers
 	version uint64 // of the weights; packed weights of an older version are packed anew
 }
 
@@ -228,12 +229,6 @@ var (
 // (Value.Data would build the slice by reflection.)
 func floats(v gorgonia.Value) []float32 { return v.(*tensor.Dense).Float32s() }
 func ints(v gorgonia.Value) []int32     { return v.(*tensor.Dense).Int32s() }
-
-// dense makes a tensor of zeros and returns its data too.
-func dense(shape ...int) (*tensor.Dense, []float32) {
-	data := make([]float32, tensor.Shape(shape).TotalSize())
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)), data
-}
 
 // check verifies the shape of a layer's input. A dimension of -1 may have any size.
 func check(layer, input string, n *gorgonia.Node, want ...int) error {

@@ -28,130 +28,172 @@ func (g *generator) gemm() {
 // panelRegisters is the width of a packed panel in registers.
 const panelRegisters = 2
 
-// gemmRows emits the micro-kernel of a number of rows.
+// gemmRows emits the micro-kernel of a number of rows. It passes over all panels, so that its rows of A
+// stay in the first-level cache and the panels flow through it.
 func (g *generator) gemmRows(rows int) {
-	g.function(fmt.Sprintf("Gemm%d", rows), "blocks, k int, a *float32, rs, cs int, b, c *float32, ldc int, acc bool, width int",
-		fmt.Sprintf("multiplies blocks x %d rows of A by a packed panel of k rows: C = A*B, or C += A*B if acc,", rows),
-		"over the panel's first width columns. A's element (i, j) is a[i*rs+j*cs].")
-	blocks, k, a, rs, cs := g.arg("blocks"), g.arg("k"), g.arg("a"), g.arg("rs"), g.arg("cs")
-	b, c := g.arg("b"), g.arg("c")
-	g.float4(rs, cs)
-
-	var sums [][panelRegisters]reg.VecVirtual
+	g.function(fmt.Sprintf("Gemm%d", rows), "n, k int, a *float32, rs, cs int, b *float32, panel int, c *float32, ldc int, acc bool",
+		fmt.Sprintf("multiplies %d rows of A by k > 0 packed rows of n > 0 columns, whose panels are `panel` values apart:", rows),
+		"C = A*B, or C += A*B if acc. A's element (i, j) is a[i*rs+j*cs].")
+	t := &tile{generator: g, rows: rows, n: g.arg("n"), a: g.arg("a"), rs: g.arg("rs"), cs: g.arg("cs"), b: g.arg("b"), c: g.arg("c")}
+	g.float4(t.rs, t.cs)
 	for range rows {
-		sums = append(sums, [panelRegisters]reg.VecVirtual{g.vec(), g.vec()})
+		t.accumulators = append(t.accumulators, [panelRegisters]reg.VecVirtual{g.vec(), g.vec()})
 	}
+	panel, half, done := g.label("panel"), g.label("half"), g.label("done")
+	g.Label(panel)
+	g.CMPQ(t.n, operand.Imm(uint64(g.lanes)))
+	g.JLE(operand.LabelRef(half))
+	sums := t.sums(panelRegisters)
+	narrow := g.label("narrow")
+	g.CMPQ(t.n, operand.U32(uint32(panelRegisters*g.lanes)))
+	g.JLT(operand.LabelRef(narrow))
+	t.write(sums, make([]*mask, panelRegisters))
+	stride := g.arg("panel")
+	g.LEAQ(operand.Mem{Base: t.b, Index: stride, Scale: 4}, t.b)
+	g.ADDQ(operand.U32(uint32(panelRegisters*g.size())), t.c)
+	g.SUBQ(operand.U32(uint32(panelRegisters*g.lanes)), t.n)
+	g.JNZ(operand.LabelRef(panel))
+	g.JMP(operand.LabelRef(done))
 
-	block := g.label("block")
-	g.Label(block)
+	g.Label(narrow)
+	masks := g.panelMasks(t.n)
+	t.write(sums, masks[:])
+	g.JMP(operand.LabelRef(done))
+
+	// One register covers the rest.
+	g.Label(half)
+	t.write(t.sums(1), []*mask{g.firstLanes(t.n)})
+	g.Label(done)
+	g.end()
+}
+
+// tile computes rows x one panel of C. The kernel moves b, c and n on from panel to panel.
+type tile struct {
+	*generator
+	rows               int
+	n, a, rs, cs, b, c reg.GPVirtual
+	accumulators       [][panelRegisters]reg.VecVirtual
+}
+
+// sums emits the sums over k in the given number of registers a row.
+func (t *tile) sums(registers int) [][]reg.VecVirtual {
+	// C may be far from the processor, as in gradients of weights: let it come while the sums are taken.
+	row, ldc := t.GP64(), t.arg("ldc")
+	t.float4(ldc)
+	t.MOVQ(t.c, row)
+	for r := range t.rows {
+		for v := range registers {
+			t.PREFETCHT0(t.part(row, v))
+		}
+		t.PREFETCHT0(operand.Mem{Base: row, Disp: registers*t.size() - 4})
+		if r < t.rows-1 {
+			t.ADDQ(ldc, row)
+		}
+	}
 	// A's rows are addressed by a pointer for each three of them.
 	var pointers []reg.GPVirtual
-	rs3 := g.GP64()
-	if rows > 3 {
-		g.LEAQ(operand.Mem{Base: rs, Index: rs, Scale: 2}, rs3)
-	}
-	for r := 0; r < rows; r += 3 {
-		p := g.GP64()
+	rs3 := t.GP64()
+	t.LEAQ(operand.Mem{Base: t.rs, Index: t.rs, Scale: 2}, rs3)
+	for r := 0; r < t.rows; r += 3 {
+		p := t.GP64()
 		if r == 0 {
-			g.MOVQ(a, p)
+			t.MOVQ(t.a, p)
 		} else {
-			g.LEAQ(operand.Mem{Base: pointers[len(pointers)-1], Index: rs3, Scale: 1}, p)
+			t.LEAQ(operand.Mem{Base: pointers[len(pointers)-1], Index: rs3, Scale: 1}, p)
 		}
 		pointers = append(pointers, p)
 	}
-	for _, row := range sums {
-		for _, s := range row {
-			g.clear(s)
+	sums := make([][]reg.VecVirtual, t.rows)
+	for r := range sums {
+		sums[r] = t.accumulators[r][:registers]
+		for _, s := range sums[r] {
+			t.clear(s)
 		}
 	}
-	panel, left := g.GP64(), g.GP64()
-	g.MOVQ(b, panel)
-	step := func(offset int) {
-		var right [panelRegisters]reg.VecVirtual
+	panel, left := t.GP64(), t.arg("k")
+	t.MOVQ(t.b, panel)
+	twoSteps := t.GP64()
+	t.LEAQ(operand.Mem{Base: t.cs, Index: t.cs, Scale: 1}, twoSteps)
+	step := func(row int) {
+		right := make([]reg.VecVirtual, registers)
 		for v := range right {
-			right[v] = g.load(operand.Mem{Base: panel, Disp: offset + v*g.size()}, nil)
+			right[v] = t.load(t.part(panel, row*panelRegisters+v), nil)
 		}
 		for r, row := range sums {
 			left := operand.Mem{Base: pointers[r/3]}
 			if r%3 > 0 {
-				left.Index, left.Scale = rs, uint8(r%3)
+				left.Index, left.Scale = t.rs, uint8(r%3)
 			}
-			value := g.vec()
-			g.VBROADCASTSS(left, value)
+			value := t.vec()
+			t.VBROADCASTSS(left, value)
 			for v, s := range row {
-				g.VFMADD231PS(right[v], value, s)
+				t.VFMADD231PS(right[v], value, s)
 			}
 		}
+		// If A is stored by columns no processor foresees where the next ones are, 16 steps ahead. Their
+		// first and last rows cover all.
+		for _, p := range []reg.GPVirtual{pointers[0], pointers[len(pointers)-1]} {
+			t.PREFETCHT0(operand.Mem{Base: p, Index: twoSteps, Scale: 8})
+		}
 		for _, p := range pointers {
-			g.ADDQ(cs, p)
+			t.ADDQ(t.cs, p)
 		}
 	}
 	// Unrolling further gains nothing with AVX-512, whose instructions are longer.
-	unroll := uint64(4)
-	if g.wide {
+	unroll := 4
+	if t.wide {
 		unroll = 2
 	}
-	loop, last, rest, store := g.label("loop"), g.label("last"), g.label("rest"), g.label("store")
-	g.MOVQ(k, left)
-	g.SUBQ(operand.Imm(unroll), left)
-	g.JLT(operand.LabelRef(last))
-	g.Label(loop)
+	advance := func(rows int) { t.ADDQ(operand.U32(uint32(rows*panelRegisters*t.size())), panel) }
+	loop, last, rest, end := t.label("loop"), t.label("last"), t.label("rest"), t.label("end")
+	t.SUBQ(operand.Imm(uint64(unroll)), left)
+	t.JLT(operand.LabelRef(last))
+	t.Label(loop)
 	for i := range unroll {
-		step(int(i) * panelRegisters * g.size())
+		step(i)
 	}
-	g.ADDQ(operand.U32(uint32(unroll)*panelRegisters*uint32(g.size())), panel)
-	g.SUBQ(operand.Imm(unroll), left)
-	g.JGE(operand.LabelRef(loop))
-	g.Label(last)
-	g.ADDQ(operand.Imm(unroll), left)
-	g.JZ(operand.LabelRef(store))
-	g.Label(rest)
+	advance(unroll)
+	t.SUBQ(operand.Imm(uint64(unroll)), left)
+	t.JGE(operand.LabelRef(loop))
+	t.Label(last)
+	t.ADDQ(operand.Imm(uint64(unroll)), left)
+	t.JZ(operand.LabelRef(end))
+	t.Label(rest)
 	step(0)
-	g.ADDQ(operand.U32(panelRegisters*uint32(g.size())), panel)
-	g.DECQ(left)
-	g.JNZ(operand.LabelRef(rest))
-	g.Label(store)
+	advance(1)
+	t.DECQ(left)
+	t.JNZ(operand.LabelRef(rest))
+	t.Label(end)
+	return sums
+}
 
-	next := g.label("next")
-	ldc, acc := g.arg("ldc"), g.GP32()
-	g.float4(ldc)
-	g.Load(g.Param("acc"), acc)
-	write := func(add bool, masks [panelRegisters]*mask) {
-		for _, row := range sums {
-			for v, s := range row {
-				m := operand.Mem{Base: c, Disp: v * g.size()}
+// write emits the storing of sums, or their addition to C.
+func (t *tile) write(sums [][]reg.VecVirtual, masks []*mask) {
+	acc := t.GP32()
+	t.Load(t.Param("acc"), acc)
+	plain, done := t.label("plain"), t.label("done")
+	store := func(add bool) {
+		row, ldc := t.GP64(), t.arg("ldc")
+		t.float4(ldc)
+		t.MOVQ(t.c, row)
+		for _, s := range sums {
+			for v, s := range s {
+				to := t.part(row, v)
 				if add {
-					g.VADDPS(g.load(m, masks[v]), s, s)
+					t.VADDPS(t.load(to, masks[v]), s, s)
 				}
-				g.store(s, m, masks[v])
+				t.store(s, to, masks[v])
 			}
-			g.ADDQ(ldc, c)
+			t.ADDQ(ldc, row)
 		}
-		g.JMP(operand.LabelRef(next))
 	}
-	both := func(masks [panelRegisters]*mask) {
-		plain := g.label("plain")
-		g.TESTL(acc, acc)
-		g.JZ(operand.LabelRef(plain))
-		write(true, masks)
-		g.Label(plain)
-		write(false, masks)
-	}
-	narrow := g.label("narrow")
-	width := g.arg("width")
-	g.CMPQ(width, operand.U32(uint32(panelRegisters*g.lanes)))
-	g.JNE(operand.LabelRef(narrow))
-	both([panelRegisters]*mask{})
-	g.Label(narrow)
-	both(g.panelMasks(width))
-
-	g.Label(next)
-	for range rows {
-		g.ADDQ(rs, a)
-	}
-	g.DECQ(blocks)
-	g.JNZ(operand.LabelRef(block))
-	g.end()
+	t.TESTL(acc, acc)
+	t.JZ(operand.LabelRef(plain))
+	store(true)
+	t.JMP(operand.LabelRef(done))
+	t.Label(plain)
+	store(false)
+	t.Label(done)
 }
 
 // panelMasks are the masks of the first columns of a panel's row: min(columns, lanes) lanes and
