@@ -34,8 +34,25 @@ type Corpus struct {
 
 	Contexts []Context // in the order of their first events
 
+	// Recordings are the parts of a corpus that [Join] made of several; nil: it is one recording.
+	Recordings []Recording
+
 	Dropped Dropped
 	Read    audit.Summary // what the reader met, skipped lines among it
+}
+
+// Recording is what a joined corpus has of one of those that it was made of.
+type Recording struct {
+	Name     string
+	From, To int // its events: From up to, not including To
+}
+
+// recordings are the corpus's, one if it was not joined.
+func (c *Corpus) recordings() []Recording {
+	if c.Recordings != nil {
+		return c.Recordings
+	}
+	return []Recording{{c.Name, 0, len(c.Events)}}
 }
 
 // Context is the event that started something and all that it caused.

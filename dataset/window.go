@@ -16,11 +16,11 @@ type Window struct {
 
 // Split is a corpus cut into parts by a protocol.
 type Split struct {
-	Protocol string // paper, blocked, all
+	Protocol string // paper, blocked, cross, all
 	Fold     int    // which fold is the test part; -1 where the protocol has no folds
 	Length   int    // W, events of a full window
 
-	// Sequences holds event indices in time order. Windows never cross a sequence's end. Under the
+	// Sequences holds event indices in time order, each of one recording. Windows never cross a sequence's end. Under the
 	// protocol paper the parts share one sequence, under the others each has its own.
 	Sequences [][]int32
 
@@ -51,6 +51,22 @@ func (s *Split) ValidationEvents() []int32 { return s.events(s.Validation) }
 
 // TestEvents are the events that some test window holds: distinct, ascending.
 func (s *Split) TestEvents() []int32 { return s.events(s.Test) }
+
+// FitParts are the FitEvents as they lie in the sequences: what has a running state starts anew with
+// each part.
+func (s *Split) FitParts() [][]int32 {
+	var parts [][]int32
+	for _, seq := range s.Sequences {
+		part := slices.DeleteFunc(slices.Clone(seq), func(e int32) bool {
+			_, fit := slices.BinarySearch(s.FitEvents, e)
+			return !fit
+		})
+		if len(part) > 0 {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
 
 func (s *Split) events(windows []Window) []int32 {
 	var last int32 = -1
@@ -110,8 +126,12 @@ func SplitPaper(c *Corpus, o PaperOptions) (*Split, error) {
 		}
 	}
 
-	sequences := [][]int32{upTo(0, len(c.Events))}
-	windows := slide(nil, sequences, 0, o.Length, 1)
+	var sequences [][]int32
+	var windows []Window
+	for i, r := range c.recordings() {
+		sequences = append(sequences, upTo(r.From, r.To))
+		windows = slide(windows, sequences, i, o.Length, 1)
+	}
 	rng := rand.New(rand.NewPCG(o.Seed, 0x7061706572)) // the stream "paper"
 	rng.Shuffle(len(windows), func(i, j int) { windows[i], windows[j] = windows[j], windows[i] })
 
@@ -130,7 +150,7 @@ func SplitPaper(c *Corpus, o PaperOptions) (*Split, error) {
 		Test:       windows[:test],
 		Train:      windows[test : test+train],
 		Validation: windows[test+train:],
-		FitEvents:  sequences[0],
+		FitEvents:  upTo(0, len(c.Events)),
 	}, nil
 }
 
@@ -142,7 +162,7 @@ type BlockedOptions struct {
 }
 
 // SplitBlocked cuts a corpus in time into K contiguous folds and returns one split for each as the
-// test part.
+// test part. A joined corpus has fold k of each recording as its fold k.
 //
 // What is not test is training, of which the last tenth in time is validation. Between two parts lie
 // W-1 events that are in none, so that no window of one reaches the other; the gap at a test fold is
@@ -166,14 +186,18 @@ func SplitBlocked(c *Corpus, o BlockedOptions) ([]*Split, error) {
 	if err := checkSplit(c, o.Length, o.Stride); err != nil {
 		return nil, fail(err)
 	}
-	n := len(c.Events)
-	if o.Folds < 2 || o.Folds > n {
-		return nil, fail(fmt.Errorf("%d folds of %d events: give 2 to %d folds", o.Folds, n, n))
+	for _, r := range c.recordings() {
+		if n := r.To - r.From; o.Folds < 2 || o.Folds > n {
+			return nil, fail(fmt.Errorf("%d folds of %d events: give 2 to %d folds", o.Folds, n, n))
+		}
 	}
 	splits := make([]*Split, o.Folds)
 	for k := range splits {
-		s := cutParts(c, span{n * k / o.Folds, n * (k + 1) / o.Folds}, o.Length, o.Stride)
-		s.Protocol, s.Fold = "blocked", k
+		s := &Split{Protocol: "blocked", Fold: k, Length: o.Length}
+		for _, r := range c.recordings() {
+			n := r.To - r.From
+			s.add(cutParts(c, span{r.From, r.To}, span{r.From + n*k/o.Folds, r.From + n*(k+1)/o.Folds}, o.Length, o.Stride))
+		}
 		if err := s.checkParts(); err != nil {
 			return nil, fail(fmt.Errorf("fold %d of %d: %w: use a shorter window, fewer folds or a longer log", k, o.Folds, err))
 		}
@@ -198,26 +222,97 @@ func SplitAll(c *Corpus, o AllOptions) (*Split, error) {
 	if err := checkSplit(c, o.Length, o.Stride); err != nil {
 		return nil, fail(err)
 	}
-	s := cutParts(c, span{}, o.Length, o.Stride)
-	s.Protocol, s.Fold = "all", -1
+	s := &Split{Protocol: "all", Fold: -1, Length: o.Length}
+	for _, r := range c.recordings() {
+		s.add(cutParts(c, span{r.From, r.To}, span{}, o.Length, o.Stride))
+	}
 	if err := s.checkParts(); err != nil {
 		return nil, fail(fmt.Errorf("%w: use a shorter window or a longer log", err))
 	}
 	return s, nil
 }
 
+// CrossOptions are the sizes of [SplitCross].
+type CrossOptions struct {
+	Length   int // W, events of a window
+	Stride   int // between training windows, and between validation windows; 0 means 1
+	Training int // how many of the corpus's recordings, the first ones, are for training
+}
+
+// SplitCross cuts a joined corpus by recordings: the first ones are cut for training and validation as
+// [SplitAll] does, the others are tested whole. It fails as that does, without a recording for either,
+// and if an event of training occurs in a tested recording again.
+func SplitCross(c *Corpus, o CrossOptions) (*Split, error) {
+	fail := splitError(c, "cross")
+	if o.Stride == 0 {
+		o.Stride = 1
+	}
+	if err := checkSplit(c, o.Length, o.Stride); err != nil {
+		return nil, fail(err)
+	}
+	recordings := c.recordings()
+	if o.Training < 1 || o.Training >= len(recordings) {
+		return nil, fail(fmt.Errorf("%d of %d recordings are for training: leave at least one for each part", o.Training, len(recordings)))
+	}
+	trained := make(map[[16]byte]bool)
+	for _, e := range c.Events[:recordings[o.Training].From] {
+		trained[e.Digest()] = true
+	}
+	for _, r := range recordings[o.Training:] {
+		for _, e := range c.Events[r.From:r.To] {
+			if trained[e.Digest()] {
+				return nil, fail(fmt.Errorf("%s is to be tested and has events of the training recordings: give recordings that share none", r.Name))
+			}
+		}
+	}
+	s := &Split{Protocol: "cross", Fold: -1, Length: o.Length}
+	for _, r := range recordings[:o.Training] {
+		s.add(cutParts(c, span{r.From, r.To}, span{}, o.Length, o.Stride))
+	}
+	for _, r := range recordings[o.Training:] {
+		s.Sequences = append(s.Sequences, upTo(r.From, r.To))
+		s.Test = slide(s.Test, s.Sequences, len(s.Sequences)-1, o.Length, 1)
+	}
+	if err := s.checkParts(); err != nil {
+		return nil, fail(fmt.Errorf("%w: use a shorter window or a longer log", err))
+	}
+	return s, nil
+}
+
+// add appends the parts of another split. Events of later recordings come later in it, so that FitEvents
+// stay ascending.
+func (s *Split) add(other *Split) {
+	first := int32(len(s.Sequences))
+	shifted := func(windows []Window) []Window {
+		for i := range windows {
+			windows[i].Sequence += first
+		}
+		return windows
+	}
+	s.Sequences = append(s.Sequences, other.Sequences...)
+	s.Train = append(s.Train, shifted(other.Train)...)
+	s.Validation = append(s.Validation, shifted(other.Validation)...)
+	s.Test = append(s.Test, shifted(other.Test)...)
+	s.FitEvents = append(s.FitEvents, other.FitEvents...)
+	s.Gap += other.Gap
+	s.Purged += other.Purged
+}
+
 // span is a range of event indices, [from, to).
 type span struct{ from, to int }
 
-// cutParts cuts a corpus around a test span; an empty one makes no test part.
-func cutParts(c *Corpus, test span, length, stride int) *Split {
-	n, gap := len(c.Events), length-1
+// cutParts cuts a recording around a test span; an empty one makes no test part.
+func cutParts(c *Corpus, recording, test span, length, stride int) *Split {
+	gap := length - 1
 	hasTest := test.from < test.to
 
 	// The training part in time order, before validation is taken from it.
-	runs := []span{{0, n}}
+	runs := []span{recording}
 	if hasTest {
-		runs = []span{{0, max(0, test.from-gap)}, {min(n, test.to+gap), n}}
+		runs = []span{
+			{recording.from, max(recording.from, test.from-gap)},
+			{min(recording.to, test.to+gap), recording.to},
+		}
 	}
 	var available int
 	for _, r := range runs {
@@ -300,7 +395,7 @@ func cutParts(c *Corpus, test span, length, stride int) *Split {
 	for _, seq := range s.Sequences {
 		used += len(seq)
 	}
-	s.Gap = n - used
+	s.Gap = recording.to - recording.from - used
 	return s
 }
 

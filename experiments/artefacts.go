@@ -14,6 +14,7 @@ import (
 // The report finds the results of its artefacts by the names of their experiments.
 const (
 	windowExperiment   = "window-size" // varies model.window: Tables 5 and 6, Figure 9
+	ablationExperiment = "ablation"    // begins the names of those that compare choices of a model
 	protocolExperiment = "protocol-"   // begins the names of those whose methods stand in one table for each protocol
 )
 
@@ -224,9 +225,54 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 	return artefacts, nil
 }
 
+// ablationArtefacts are the tables of what each choice of a model gives, one for each protocol: a row for
+// each setting of each experiment and each corpus that it was tested on.
+func ablationArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
+	var names []string
+	byName := make(map[string][]*Result)
+	for _, r := range results {
+		if name := r.Trial.Experiment; strings.HasPrefix(name, ablationExperiment) {
+			if byName[name] == nil {
+				names = append(names, name)
+			}
+			byName[name] = append(byName[name], r)
+		}
+	}
+	var artefacts []Artefact
+	for _, p := range []struct{ protocol, title, note string }{
+		{ProtocolBlocked, "Choices of the model, blocked protocol", "Folds of each corpus, trained on all of them together: mean over folds with the 95 % corrected resampled t interval over folds."},
+		{ProtocolCross, "Choices of the model, other recordings", "Trained on some recordings, tested on others that share no event with them: 95 % bootstrap interval over contexts; it says nothing of other trainings."},
+	} {
+		var rows []protocolRow
+		var behind []*Result
+		for _, name := range names {
+			of := slices.DeleteFunc(slices.Clone(byName[name]), func(r *Result) bool { return r.Protocol != p.protocol })
+			for _, row := range protocolRows(of) {
+				row.Method = strings.TrimPrefix(strings.TrimPrefix(name, ablationExperiment), "-") + ": " + row.Method
+				rows = append(rows, row)
+			}
+			behind = append(behind, of...)
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		t := plots.Protocols("ablation-"+p.protocol, p.title, []plots.ProtocolColumn{
+			allAccuracy, headline,
+			column(metrics.SubsetOwnWrong+metrics.Seen, metrics.Accuracy, "own label wrong, seen"),
+			column(metrics.SubsetOwnWrong+metrics.Unseen, metrics.Accuracy, "own label wrong, unseen"),
+			column(metrics.SubsetNonTrigger, metrics.Accuracy, "non-trigger"),
+			column(metrics.SubsetBackground, metrics.Accuracy, "background"),
+		}, tableRows(rows), fmt.Sprintf("%s Trained on %s. Accuracy and n in events. Seen: the label occurs in the training part.",
+			p.note, strings.Join(corpusNames(behind), "; ")))
+		artefacts = append(artefacts, tableArtefact(t, readAblation(rows), behind))
+	}
+	return artefacts, nil
+}
+
 // protocolRow is a row with what its cells do not show.
 type protocolRow struct {
 	plots.ProtocolRow
+	corpus  string
 	network bool
 	folds   map[int]float64 // the headline by fold, mean over seeds
 }
@@ -248,7 +294,7 @@ func protocolRows(results []*Result) []protocolRow {
 	behind := make(map[key][]*Result)
 	for _, r := range results {
 		for _, rec := range r.Records {
-			k := key{r.Trial.Corpus, methodName(r, rec.Method)}
+			k := key{rec.Corpus, methodName(r, rec.Method)}
 			if _, ok := records[k]; !ok {
 				keys = append(keys, k)
 			}
@@ -258,13 +304,13 @@ func protocolRows(results []*Result) []protocolRow {
 			}
 		}
 	}
-	several := len(corpusNames(results)) > 1
+	several := slices.ContainsFunc(keys, func(k key) bool { return k.corpus != keys[0].corpus })
 	var rows []protocolRow
 	for _, k := range keys {
 		method := records[k][0].Method
 		row := protocolRow{
 			ProtocolRow: plots.ProtocolRow{Method: k.method, Training: rowTraining(behind[k], method), Scores: scores(records[k])},
-			network:     method == MethodNetwork, folds: headlineByFold(records[k]),
+			corpus:      k.corpus, network: method == MethodNetwork, folds: headlineByFold(records[k]),
 		}
 		if several {
 			row.Method += ", " + k.corpus

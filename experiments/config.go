@@ -24,8 +24,9 @@ import (
 type Config struct {
 	// Name of the set; its results lie in results/<name>.
 	Name string `toml:"name"`
-	// Corpus that every experiment uses unless it names its own: an embedded corpus or a path.
-	Corpus string `toml:"corpus"`
+	// Corpus that every experiment uses unless it names its own: an embedded corpus or a path, or a list
+	// of them.
+	Corpus Corpora `toml:"corpus"`
 	// Seed from which the seed of every repetition is derived.
 	Seed uint64 `toml:"seed"`
 	// Workers is how many trials run side by side on the processor, one thread each; 0: one for each core.
@@ -43,9 +44,12 @@ type Config struct {
 type Experiment struct {
 	// Name, unique in the file; the report finds its records by it.
 	Name string `toml:"name"`
-	// Corpus in place of the file's.
-	Corpus string `toml:"corpus"`
-	// Protocol: "paper" (shuffled overlapping windows, for comparison only) or "blocked" (contiguous folds).
+	// Corpus in place of the file's. Several are trained on together.
+	Corpus Corpora `toml:"corpus"`
+	// Test lists the corpora that are tested, each by itself, under the protocol cross.
+	Test Corpora `toml:"test"`
+	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds)
+	// or "cross" (train on some recordings, test on others).
 	Protocol string `toml:"protocol"`
 	// Folds of the blocked protocol; 0: 5.
 	Folds int `toml:"folds"`
@@ -61,6 +65,29 @@ type Experiment struct {
 	// Grid maps "model.KEY" to the values that KEY takes; every combination is a setting.
 	Grid map[string][]any `toml:"grid"`
 }
+
+// Corpora are the names or paths of corpora: in TOML one string or a list.
+type Corpora []string
+
+// UnmarshalTOML takes a string or a list of strings.
+func (c *Corpora) UnmarshalTOML(v any) error {
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	*c = nil
+	for _, x := range list {
+		name, ok := x.(string)
+		if !ok {
+			return fmt.Errorf("%v is no name of a corpus: write a string or a list of strings", x)
+		}
+		*c = append(*c, name)
+	}
+	return nil
+}
+
+// String joins the names as [dataset.Join] does.
+func (c Corpora) String() string { return strings.Join(c, "+") }
 
 // LoadConfig reads the TOML file at path and checks it whole: an unknown key, a wrong type or a
 // setting that no trial could run is an error that names the file, the line where one is known, and the key.
@@ -141,7 +168,7 @@ func (c *Config) check() error {
 			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
 		seen[e.Name] = true
-		if e.Corpus == "" {
+		if len(e.Corpus) == 0 {
 			e.Corpus = c.Corpus
 		}
 		if err := e.check(); err != nil {
@@ -156,13 +183,30 @@ func (c *Config) check() error {
 }
 
 func (e *Experiment) check() error {
-	if e.Corpus == "" {
+	if len(e.Corpus) == 0 {
 		return badKey("corpus", "none given, here or at the top of the file")
+	}
+	for key, names := range map[string]Corpora{"corpus": e.Corpus, "test": e.Test} {
+		if slices.Contains(names, "") {
+			return badKey(key, "an empty name: give the name of a corpus or a path")
+		}
+	}
+	for i, name := range e.recordings() {
+		if slices.Contains(e.recordings()[:i], name) {
+			return badKey("corpus", "%q is named twice, here or under test", name)
+		}
 	}
 	switch e.Protocol {
 	case ProtocolPaper, ProtocolBlocked:
+		if len(e.Test) > 0 {
+			return badKey("test", "has a meaning under protocol %q only: leave it out", ProtocolCross)
+		}
+	case ProtocolCross:
+		if len(e.Test) == 0 {
+			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
+		}
 	default:
-		return badKey("protocol", "%q is not known: use %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked)
+		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
 	}
 	if e.Folds == 0 {
 		e.Folds = 5
@@ -206,12 +250,19 @@ func (e *Experiment) check() error {
 		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials, maxTrials)
 	}
 	for _, s := range e.settings() {
-		if _, err := e.modelConfig(s); err != nil {
+		m, err := e.modelConfig(s)
+		if err != nil {
 			return err
+		}
+		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
+			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
 	}
 	return nil
 }
+
+// recordings are all corpora of the experiment, those for training first.
+func (e *Experiment) recordings() Corpora { return append(slices.Clone(e.Corpus), e.Test...) }
 
 // setting is one point of an experiment's grid: key to value.
 type setting map[string]any
@@ -375,10 +426,10 @@ func lineOf(text string, experiment int, key string) int {
 	return 0
 }
 
-// SetCorpus makes every experiment use the corpus called name.
+// SetCorpus makes every experiment use the corpus called name, for training under the protocol cross.
 func (c *Config) SetCorpus(name string) {
-	c.Corpus = name
+	c.Corpus = Corpora{name}
 	for i := range c.Experiments {
-		c.Experiments[i].Corpus = name
+		c.Experiments[i].Corpus = Corpora{name}
 	}
 }

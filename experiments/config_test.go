@@ -67,6 +67,12 @@ func TestParseConfigErrors(t *testing.T) {
 		{"negative repetitions", `protocol = "blocked"`, "protocol = \"paper\"\nrepetitions = -1", []string{"repetitions"}},
 		{"empty grid", `[5, 10]`, `[]`, []string{"model.window", "at least one"}},
 		{"endless plan", `protocol = "blocked"`, "protocol = \"paper\"\nrepetitions = 1000000000000", []string{"trials", "100000"}},
+		{"cross without a test", `"blocked"`, `"cross"`, []string{`f.toml:6: experiment "a": key protocol:`, "needs corpora to test"}},
+		{"test without cross", `protocol = "blocked"`, "protocol = \"blocked\"\ntest = \"y\"", []string{"f.toml:7:", "key test:", `"cross"`}},
+		{"training recording tested", `protocol = "blocked"`, "protocol = \"cross\"\ntest = [\"y\", \"sequential-1.34\"]", []string{"sequential-1.34", "twice"}},
+		{"no name of a corpus", `corpus = "sequential-1.34"`, `corpus = ["a", 7]`, []string{"f.toml:3", "7", "list of strings"}},
+		{"empty name of a corpus", `corpus = "sequential-1.34"`, `corpus = ["a", ""]`, []string{"corpus", "empty name"}},
+		{"overlays of shuffled windows", `protocol = "blocked"`, "protocol = \"paper\"\n[experiment.model]\ninterleave = 2\nlabels = \"default\"\n[[experiment]]\nname = \"b\"\nprotocol = \"blocked\"", []string{"f.toml:8:", "model.interleave", "overlaid"}},
 		{"folds", `protocol = "blocked"`, "protocol = \"blocked\"\nfolds = 1", []string{"folds"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -92,7 +98,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := func(corpus string) []Trial {
-		trials, err := c.trials(func(string) (string, error) { return corpus, nil })
+		trials, err := c.trials(func(Corpora) (string, error) { return corpus, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +170,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		if trials, err := c.trials(func(string) (string, error) { return "digest", nil }); err != nil || len(trials) == 0 {
+		if trials, err := c.trials(func(Corpora) (string, error) { return "digest", nil }); err != nil || len(trials) == 0 {
 			t.Errorf("a valid config plans %d trials: %v", len(trials), err)
 		}
 	})

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,12 +30,13 @@ func Methods() []string {
 	return names
 }
 
-// LoadCorpus loads a corpus in the label space called space, with a pseudo label for each CRD group of the corpus.
-func LoadCorpus(ctx context.Context, name, space string) (*dataset.Corpus, error) {
+// LoadCorpus loads corpora in the label space called space, with a pseudo label for each CRD group of
+// theirs, and joins them.
+func LoadCorpus(ctx context.Context, names Corpora, space string) (*dataset.Corpus, error) {
 	if space == "paper" {
-		return dataset.Load(ctx, name, label.Paper())
+		return dataset.LoadAll(ctx, names, label.Paper())
 	}
-	return dataset.Load(ctx, name, nil)
+	return dataset.LoadAll(ctx, names, nil)
 }
 
 // run trains and scores one trial into r.
@@ -49,7 +51,7 @@ func (t *Trial) run(ctx context.Context, corpora *corpora, on device.Target, r *
 
 // evaluation is what the trial scores, on its corpus, cut as its protocol says.
 func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, error) {
-	corpus, err := corpora.get(ctx, t.Corpus, t.model.Labels)
+	corpus, err := corpora.get(ctx, t.experiment.recordings(), t.model.Labels)
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +65,13 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 // split cuts the corpus as the trial's protocol says.
 func (t *Trial) split(c *dataset.Corpus) (*dataset.Split, error) {
 	e := t.experiment
-	if e.Protocol == ProtocolPaper {
+	switch e.Protocol {
+	case ProtocolPaper:
 		return dataset.SplitPaper(c, dataset.PaperOptions{
 			Length: t.model.Window, TestShare: e.TestShare, ValidationShare: e.ValidationShare, Seed: t.Seed,
 		})
+	case ProtocolCross:
+		return dataset.SplitCross(c, dataset.CrossOptions{Length: t.model.Window, Training: e.training()})
 	}
 	folds, err := dataset.SplitBlocked(c, dataset.BlockedOptions{Length: t.model.Window, Folds: e.Folds})
 	if err != nil {
@@ -119,9 +124,35 @@ func (e *evaluation) run(ctx context.Context, r *Result) error {
 		if err != nil {
 			return fmt.Errorf("method %s: %w", method, err)
 		}
-		r.Records = append(r.Records, metrics.Score(outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
+		for _, part := range e.byRecording(outcomes) {
+			id.Corpus = part.name
+			r.Records = append(r.Records, metrics.Score(part.outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
+		}
 	}
 	return nil
+}
+
+// scored are the outcomes of one recording's test events.
+type scored struct {
+	name     string
+	outcomes []metrics.Outcome
+}
+
+// byRecording cuts the outcomes of all test events where a recording ends.
+func (e *evaluation) byRecording(outcomes []metrics.Outcome) []scored {
+	if e.corpus.Recordings == nil {
+		return []scored{{e.corpus.Name, outcomes}}
+	}
+	var parts []scored
+	events := e.split.TestEvents()
+	for _, r := range e.corpus.Recordings {
+		n, _ := slices.BinarySearch(events, int32(r.To))
+		if n > 0 {
+			parts = append(parts, scored{r.Name, outcomes[:n]})
+		}
+		events, outcomes = events[n:], outcomes[n:]
+	}
+	return parts
 }
 
 // shared counts what two ascending lists have in common.
@@ -150,22 +181,30 @@ func (e *evaluation) predictor(ctx context.Context, method string, r *Result) (*
 	if err != nil {
 		return nil, err
 	}
-	encoder := feature.Fit(profile, pickEvents(e.corpus, e.split.FitEvents))
-	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{Corpus: e.corpus, Split: e.split, Features: encoder.Matrix(e.corpus.Events)})
+	var fit [][]*audit.Event
+	for _, part := range e.split.FitParts() {
+		fit = append(fit, pickEvents(e.corpus, part))
+	}
+	encoder := feature.Fit(profile, fit...)
+	ids, _ := encoder.Parts(e.corpus.Events, e.split.Sequences)
+	fitted, err := e.baseline(method).Fit(ctx, baseline.Data{
+		Corpus: e.corpus, Split: e.split, Features: ids,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if note := fitted.Note(); note != "" {
 		r.Training[method] = note
 	}
-	test := e.split.TestEvents()
-	labels, err := fitted.Predict(ctx, test)
-	if err != nil {
-		return nil, err
-	}
-	byEvent := make(map[int32]label.Label, len(labels))
-	for i, event := range test {
-		byEvent[event] = labels[i]
+	byEvent := make(map[int32]label.Label)
+	for _, test := range e.testParts() {
+		labels, err := fitted.Predict(ctx, test)
+		if err != nil {
+			return nil, err
+		}
+		for i, event := range test {
+			byEvent[event] = labels[i]
+		}
 	}
 	return &prediction{
 		events: func() ([]metrics.Outcome, error) {
@@ -233,6 +272,15 @@ func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error
 	}, nil
 }
 
+// testParts are the test events by the recordings that they are of: what runs through a log starts anew
+// with each.
+func (e *evaluation) testParts() [][]int32 {
+	if e.split.Protocol != ProtocolPaper {
+		return testSequences(e.split)
+	}
+	return [][]int32{e.split.TestEvents()}
+}
+
 // testSequences are the sequences that hold test windows. Under every protocol but the paper's a
 // sequence belongs to one part.
 func testSequences(s *dataset.Split) [][]int32 {
@@ -279,10 +327,19 @@ func (e *evaluation) outcomes(predict func(event int32) label.Label) []metrics.O
 // outcomesOf are events of a corpus with a method's labels, ready to score. seen tells whether a label
 // occurs in the training part.
 func outcomesOf(c *dataset.Corpus, events []int32, predict func(event int32) label.Label, seen func(label.Label) bool) []metrics.Outcome {
-	triggered := make(map[string]label.Label, len(c.Contexts))
-	for _, context := range c.Contexts {
-		if context.Trigger >= 0 {
-			triggered[context.ID] = c.Own[context.Trigger]
+	// Recordings number their contexts alike.
+	recording := func(event int32) int {
+		i, _ := slices.BinarySearchFunc(c.Recordings, event, func(r dataset.Recording, e int32) int { return cmp.Compare(int32(r.To), e+1) })
+		return i
+	}
+	type context struct {
+		recording int
+		id        string
+	}
+	triggered := make(map[context]label.Label, len(c.Contexts))
+	for _, x := range c.Contexts {
+		if x.Trigger >= 0 {
+			triggered[context{recording(x.Trigger), x.ID}] = c.Own[x.Trigger]
 		}
 	}
 	outcomes := make([]metrics.Outcome, len(events))
@@ -294,7 +351,7 @@ func outcomesOf(c *dataset.Corpus, events []int32, predict func(event int32) lab
 		}
 		if t := c.Events[event].Truth; t != nil {
 			for _, id := range t.Candidates {
-				if l, ok := triggered[id]; ok {
+				if l, ok := triggered[context{recording(event), id}]; ok {
 					outcomes[i].Candidates = append(outcomes[i].Candidates, l)
 				}
 			}

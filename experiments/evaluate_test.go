@@ -68,11 +68,11 @@ func TestEvaluateErrors(t *testing.T) {
 		x    Experiment
 		want string
 	}{
-		{"unknown corpus", t.Context(), Experiment{Corpus: "sequential", Protocol: ProtocolBlocked}, "sequential-1.34"},
-		{"unknown protocol", t.Context(), Experiment{Corpus: labelled, Protocol: "papre"}, `"paper"`},
-		{"unknown method", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolPaper, Methods: []string{"x"}}, "own-label"},
-		{"too many folds", t.Context(), Experiment{Corpus: labelled, Protocol: ProtocolBlocked, Folds: 1000, Methods: []string{"own-label"}}, "1000 folds"},
-		{"interrupted", cancelled, Experiment{Corpus: labelled, Protocol: ProtocolPaper}, "canceled"},
+		{"unknown corpus", t.Context(), Experiment{Corpus: Corpora{"sequential"}, Protocol: ProtocolBlocked}, "sequential-1.34"},
+		{"unknown protocol", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: "papre"}, `"paper"`},
+		{"unknown method", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolPaper, Methods: []string{"x"}}, "own-label"},
+		{"too many folds", t.Context(), Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolBlocked, Folds: 1000, Methods: []string{"own-label"}}, "1000 folds"},
+		{"interrupted", cancelled, Experiment{Corpus: Corpora{labelled}, Protocol: ProtocolPaper}, "canceled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Evaluate(test.ctx, test.x, 1, EvaluateOptions{Device: device.Target{Kernels: portable(t)}})
@@ -86,10 +86,53 @@ func TestEvaluateErrors(t *testing.T) {
 	}
 }
 
+// Recordings are trained on together and scored apart: a tested one gets the same scores whether others
+// are tested beside it or not, although all number their contexts alike.
+func TestEvaluateAcrossRecordings(t *testing.T) {
+	paths := make([]string, 4)
+	for i := range paths {
+		paths[i] = writeCorpus(t, toyLines(60+10*i, uint64(i+1)))
+	}
+	config := parse(t, "name = \"x\"\ncorpus = \"x\"\n[[experiment]]\nname = \"x\"\nprotocol = \"blocked\"\n[experiment.model]"+toyModel)
+	evaluate := func(protocol string, corpus, test Corpora) map[string][]metrics.Record {
+		x := Experiment{
+			Corpus: corpus, Test: test, Protocol: protocol, Folds: 2,
+			Methods: []string{MethodNetwork, "identity", "own-label"}, Model: config.Experiments[0].Model,
+		}
+		records, err := Evaluate(t.Context(), x, 3, EvaluateOptions{Device: device.Target{Kernels: portable(t)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byCorpus := make(map[string][]metrics.Record)
+		for _, r := range records {
+			byCorpus[r.Corpus] = append(byCorpus[r.Corpus], r)
+		}
+		return byCorpus
+	}
+	training := Corpora{paths[0], paths[1]}
+	both := evaluate(ProtocolCross, training, Corpora{paths[2], paths[3]})
+	if len(both) != 2 {
+		t.Fatalf("records of %d corpora, want those of the tested ones", len(both))
+	}
+	for _, path := range paths[2:] {
+		alone := evaluate(ProtocolCross, training, Corpora{path})
+		if diff := cmp.Diff(alone[path], both[path]); diff != "" {
+			t.Errorf("%s is scored otherwise beside another (-alone +both):\n%s", path, diff)
+		}
+	}
+	if folds := evaluate(ProtocolBlocked, training, nil); len(folds) != 2 || len(folds[paths[0]]) == 0 || len(folds[paths[1]]) == 0 {
+		t.Errorf("folds of two recordings have records of %d corpora", len(folds))
+	}
+	x := Experiment{Corpus: training, Test: Corpora{writeCorpus(t, toyLines(60, 1))}, Protocol: ProtocolCross, Model: config.Experiments[0].Model}
+	if _, err := Evaluate(t.Context(), x, 1, EvaluateOptions{Device: device.Target{Kernels: portable(t)}}); err == nil || !strings.Contains(err.Error(), "share none") {
+		t.Errorf("a recording is tested that was trained on under another name: %v", err)
+	}
+}
+
 // trained is a model of all of a log but the gap before its validation part.
 func trained(t *testing.T, corpus string) (*model.Tagger, *dataset.Corpus, *dataset.Split) {
 	t.Helper()
-	c, err := LoadCorpus(t.Context(), corpus, "default")
+	c, err := LoadCorpus(t.Context(), Corpora{corpus}, "default")
 	if err != nil {
 		t.Fatal(err)
 	}

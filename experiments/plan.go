@@ -15,10 +15,11 @@ import (
 	"k8ntext/model"
 )
 
-// The protocols that a corpus can be cut by (DESIGN section 4).
+// The protocols that corpora can be cut by (DESIGN section 4).
 const (
 	ProtocolPaper   = "paper"
 	ProtocolBlocked = "blocked"
+	ProtocolCross   = "cross"
 )
 
 // numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
@@ -28,7 +29,8 @@ const numericsVersion = 2
 type Trial struct {
 	ID         string  `json:"id"` // 16 hex digits of a hash over everything that decides the result
 	Experiment string  `json:"experiment"`
-	Corpus     string  `json:"corpus"`
+	Corpus     string  `json:"corpus"` // several joined with +
+	Test       string  `json:"test,omitempty"`
 	Setting    setting `json:"setting,omitempty"` // the point of the grid
 	Repetition int     `json:"repetition"`
 	Fold       int     `json:"fold"` // 0 under the paper protocol
@@ -41,18 +43,18 @@ type Trial struct {
 // plan lists the trials of the config and the corpora that they use.
 func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
 	corpora := newCorpora()
-	trials, err := c.trials(func(name string) (string, error) { return corpora.digest(ctx, name) })
+	trials, err := c.trials(func(names Corpora) (string, error) { return corpora.digest(ctx, names) })
 	return trials, corpora, err
 }
 
 // trials lists the trials of a config in the order in which they run. digest gives a corpus's content
 // digest, which is part of a trial's identity. Trials of two experiments that are the same trial are
 // both listed; they share an identity and a result.
-func (c *Config) trials(digest func(corpus string) (string, error)) ([]Trial, error) {
+func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, error) {
 	var trials []Trial
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		d, err := digest(e.Corpus)
+		d, err := digest(e.recordings())
 		if err != nil {
 			return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
 		}
@@ -64,7 +66,7 @@ func (c *Config) trials(digest func(corpus string) (string, error)) ([]Trial, er
 				}
 				for fold := range e.folds() {
 					t := Trial{
-						Experiment: e.Name, Corpus: e.Corpus, Setting: s,
+						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
 						experiment: e, model: m,
 					}
@@ -77,6 +79,14 @@ func (c *Config) trials(digest func(corpus string) (string, error)) ([]Trial, er
 		}
 	}
 	return trials, nil
+}
+
+// training is how many of the recordings are for training alone; 0: the protocol cuts every recording.
+func (e *Experiment) training() int {
+	if e.Protocol == ProtocolCross {
+		return len(e.Corpus)
+	}
+	return 0
 }
 
 // folds is how many trials one setting and seed make.
@@ -101,7 +111,8 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed},
+		Training        int `json:",omitzero"`
+	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training()},
 		json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)

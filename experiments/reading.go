@@ -282,3 +282,27 @@ func highest(rows []protocolRow, key string, ask func(protocolRow) bool) *protoc
 	}
 	return best
 }
+
+// readAblation names the setting that is best on each corpus where the own label is wrong.
+func readAblation(rows []protocolRow) string {
+	best := make(map[string]protocolRow)
+	for _, r := range rows {
+		score := r.Scores[headline.Key]
+		if score == nil {
+			continue
+		}
+		if b, ok := best[r.corpus]; !ok || score.Value > b.Scores[headline.Key].Value {
+			best[r.corpus] = r
+		}
+	}
+	if len(best) == 0 {
+		return "No row has events whose own label is wrong: nothing to compare."
+	}
+	var text []string
+	for _, corpus := range slices.Sorted(maps.Keys(best)) {
+		score := best[corpus].Scores[headline.Key]
+		text = append(text, fmt.Sprintf("On %s the highest accuracy where the own label is wrong is %.3f (%s; n %s).",
+			corpus, score.Value, strings.TrimSuffix(best[corpus].Method, ", "+corpus), number(score.N)))
+	}
+	return sentences(text...)
+}

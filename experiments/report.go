@@ -78,8 +78,14 @@ func NewReport(ctx context.Context, c *Config, store Store, command string) (*Re
 		return nil, fmt.Errorf("report %s: no results under %s: run the experiments first", c.Name, store.Dir)
 	}
 	var about []string
-	for _, name := range corpusNames(results) {
-		corpus, err := corpora.get(ctx, name, "default")
+	names := make(map[string]bool)
+	for _, e := range c.Experiments {
+		for _, name := range e.recordings() {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		corpus, err := corpora.get(ctx, Corpora{name}, "default")
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +107,7 @@ func (rep *Report) draw(results []*Result, store Store) error {
 	rep.Provenance = provenance(results)
 	rep.records = allRecords(results)
 	for _, build := range []func([]*Result, plots.Paper) ([]Artefact, error){
-		protocolArtefacts, windowArtefacts, classArtefacts,
+		protocolArtefacts, ablationArtefacts, windowArtefacts, classArtefacts,
 	} {
 		artefacts, err := build(results, paper)
 		if err != nil {

@@ -44,9 +44,18 @@ name = "protocol-blocked"
 protocol = "blocked"
 folds = 3
 methods = ["network", "own-label", "tree"]
+[[experiment]]
+name = "ablation-linked"
+protocol = "cross"
+test = ["elsewhere"]
+methods = ["network", "own-label"]
+[experiment.model]
+features = "linked"
+[experiment.grid]
+"model.copy" = [true, false]
 `)
 	c.SetCorpus(hostileName)
-	trials, err := c.trials(func(string) (string, error) { return "digest", nil })
+	trials, err := c.trials(func(Corpora) (string, error) { return "digest", nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +90,10 @@ methods = ["network", "own-label", "tree"]
 			add(metrics.SubsetNonTrigger+metrics.Seen, metrics.Accuracy, level, 600)
 			add(metrics.SubsetNonTrigger+metrics.Unseen, metrics.Accuracy, level, 100)
 			add(metrics.SubsetUser, metrics.F1Macro, level, 1000)
+			if r.Protocol == ProtocolCross {
+				add(metrics.SubsetOwnWrong+metrics.Unseen, metrics.Accuracy, level, 300)
+				add(metrics.SubsetBackground, metrics.Accuracy, level, 500)
+			}
 		}
 		if trial.Experiment == windowExperiment {
 			r.Classes = []Class{
@@ -228,7 +241,7 @@ func TestReportNumbersCarryN(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"protocol-paper", "protocol-blocked", "table5", "table6", "figure9"}; !slices.Equal(ids, want) {
+	if want := []string{"protocol-paper", "protocol-blocked", "ablation-cross", "table5", "table6", "figure9"}; !slices.Equal(ids, want) {
 		t.Errorf("artefacts %v, want %v", ids, want)
 	}
 	for _, name := range []string{
@@ -300,7 +313,7 @@ func TestReportOfParts(t *testing.T) {
 			continue // the only trial of its table
 		}
 		without := slices.Delete(slices.Clone(results), i, i+1)
-		if rep := drawn(t, trials, without); len(rep.Artefacts) != 5 || len(rep.Gaps) != 1 {
+		if rep := drawn(t, trials, without); len(rep.Artefacts) != 6 || len(rep.Gaps) != 1 {
 			t.Errorf("all but result %d: %d artefacts, %d gaps", i, len(rep.Artefacts), len(rep.Gaps))
 		}
 	}

@@ -200,27 +200,41 @@ func (k *tracker) done(t *Trial, r *Result, skipped bool) {
 // corpora loads each corpus once for each label space that asks for it.
 type corpora struct {
 	mu     sync.Mutex
-	loaded map[[2]string]func() (*dataset.Corpus, error)
+	loaded map[[2]string]func() (*dataset.Corpus, error) // by names and label space
 }
 
 func newCorpora() *corpora {
 	return &corpora{loaded: make(map[[2]string]func() (*dataset.Corpus, error))}
 }
 
-// get loads the corpus in the label space called space.
-func (c *corpora) get(ctx context.Context, name, space string) (*dataset.Corpus, error) {
+// get loads the corpora in the label space called space and joins them.
+func (c *corpora) get(ctx context.Context, names Corpora, space string) (*dataset.Corpus, error) {
+	key := [2]string{strings.Join(names, "\x00"), space}
 	c.mu.Lock()
-	load, ok := c.loaded[[2]string{name, space}]
+	load, ok := c.loaded[key]
 	if !ok {
-		load = sync.OnceValues(func() (*dataset.Corpus, error) { return LoadCorpus(ctx, name, space) })
-		c.loaded[[2]string{name, space}] = load
+		load = sync.OnceValues(func() (*dataset.Corpus, error) { return LoadCorpus(ctx, names, space) })
+		if len(names) > 1 { // parts are shared by several joins
+			load = sync.OnceValues(func() (*dataset.Corpus, error) {
+				var parts []*dataset.Corpus
+				for _, name := range names {
+					part, err := c.get(ctx, Corpora{name}, space)
+					if err != nil {
+						return nil, err
+					}
+					parts = append(parts, part)
+				}
+				return dataset.Join(parts...)
+			})
+		}
+		c.loaded[key] = load
 	}
 	c.mu.Unlock()
 	return load()
 }
 
-func (c *corpora) digest(ctx context.Context, name string) (string, error) {
-	corpus, err := c.get(ctx, name, "default")
+func (c *corpora) digest(ctx context.Context, names Corpora) (string, error) {
+	corpus, err := c.get(ctx, names, "default")
 	if err != nil {
 		return "", err
 	}

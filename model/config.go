@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"k8ntext/dataset"
 	"k8ntext/dataset/feature"
 )
 
@@ -12,12 +13,16 @@ import (
 type Config struct {
 	// Window is W, the number of consecutive events that the network sees at once.
 	Window int `toml:"window" json:"window"`
-	// Features names the feature profile: "paper" or "honest".
+	// Features names the feature profile: "paper", "honest" or "linked".
 	Features string `toml:"features" json:"features"`
 	// Without lists the paths of the profile's features that are left out.
 	Without []string `toml:"without" json:"without,omitempty"`
 	// Labels names the label space: "paper" or "default". It must be the one of the corpus.
 	Labels string `toml:"labels" json:"labels"`
+
+	// Copy adds a softmax that says which of the requests that an event is tied to has its label, so
+	// that the network can give labels that it never saw. It needs features = "linked".
+	Copy bool `toml:"copy" json:"copy,omitzero"`
 
 	// Input is "ids" (every field is one number, as the paper) or "embedding" (every field's value
 	// has a learned vector; an event is the sum of its fields' vectors).
@@ -62,6 +67,12 @@ type Config struct {
 	// DropValue is the probability with which one value of one field is shown as unknown throughout a
 	// training window, so that the unknown value's vector is learned too.
 	DropValue float64 `toml:"drop_value" json:"drop_value,omitempty"`
+	// BodyDropout is the probability with which a training window is shown as level Metadata would log
+	// it, without bodies and what follows from them.
+	BodyDropout float64 `toml:"body_dropout" json:"body_dropout,omitzero"`
+	// Interleave is how many recordings may run at once in training: 1 or 0 shows them as they are; more
+	// adds overlays of 2 to so many pieces of them, see [dataset.Interleave].
+	Interleave int `toml:"interleave" json:"interleave,omitzero"`
 }
 
 // PaperConfig is the paper's setting (REFERENCE 6.2, newest): its 39 features as numbers, W = 60 and
@@ -124,6 +135,7 @@ func (c Config) Validate() error {
 		{key: "reduce_patience", value: c.ReducePatience, low: 0, high: maxCount},
 		{key: "stride", value: c.Stride, low: 1, high: maxCount},
 		{key: "windows_per_epoch", value: c.WindowsPerEpoch, low: 0, high: maxCount},
+		{key: "interleave", value: c.Interleave, low: 0, high: dataset.MaxTracks},
 		{key: "validation_stride", value: c.ValidationStride, low: 1, high: maxCount},
 	}
 	for _, v := range integers {
@@ -138,6 +150,7 @@ func (c Config) Validate() error {
 		{"dropout", c.Dropout},
 		{"drop_user_agent", c.DropUserAgent},
 		{"drop_value", c.DropValue},
+		{"body_dropout", c.BodyDropout},
 	}
 	for _, v := range shares {
 		if !(v.value >= 0 && v.value < 1) { // also refuses NaN
@@ -168,6 +181,9 @@ func (c Config) Validate() error {
 	if _, err := c.profile(); err != nil {
 		return err
 	}
+	if c.Copy && c.ties() == 0 {
+		return fmt.Errorf("model config: copy = true: features = %q ties events to no others; use features = \"linked\"", c.Features)
+	}
 	return nil
 }
 
@@ -194,7 +210,7 @@ func (c Config) profile() (feature.Profile, error) {
 // label space whose softmaxes have m classes.
 func (c Config) Network(sizes []int, m int) NetworkConfig {
 	n := NetworkConfig{
-		Window: c.Window, Fields: len(sizes), Components: components, Classes: m,
+		Window: c.Window, Fields: len(sizes), Components: c.outputs(), Classes: m,
 		Input: c.Input, EmbeddingDim: c.Embedding,
 		Units1: c.Units1, Units2: c.Units2, Dropout: float32(c.Dropout),
 	}
@@ -212,6 +228,26 @@ func (c Config) Network(sizes []int, m int) NetworkConfig {
 	return n
 }
 
-// components is the number of softmaxes of the network's output: resource, subresource, namespaced,
-// single, verb.
+// components is the number of parts of a label: resource, subresource, namespaced, single, verb.
 const components = 5
+
+// ties is the number of ties that the network chooses among; 0 without Copy.
+func (c Config) ties() int {
+	if !c.Copy {
+		return 0
+	}
+	p, err := feature.ByName(c.Features)
+	if err != nil {
+		return 0 // Validate has said so
+	}
+	return p.Ties()
+}
+
+// outputs is the number of the network's softmaxes: one for each part and, with Copy, the one that
+// chooses among the ties.
+func (c Config) outputs() int {
+	if c.Copy {
+		return components + 1
+	}
+	return components
+}

@@ -14,6 +14,7 @@ const (
 	streamOrder   = 1 // which windows an epoch takes and in which order; one stream per epoch
 	streamAugment = 2 // what is hidden in a window; one stream per epoch and place in its order
 	streamDropout = 3
+	streamBodies  = 4 // which windows are shown without bodies; as streamAugment
 )
 
 // DropoutSeed is the seed of the dropout in a training with the given seed, see [NetworkOptions].
@@ -28,11 +29,12 @@ func stream(seed uint64, kind, n uint64) *rand.Rand {
 // that is the order in which a recurrent layer walks through it.
 type layout struct {
 	window, batch, fields int
+	outputs               int     // softmaxes: targets of an event
 	offsets               []int32 // of each field's ids in the one embedding table; nil for input "ids"
 }
 
 func newLayout(c NetworkConfig, sizes []int, batch int) layout {
-	l := layout{window: c.Window, batch: batch, fields: len(sizes)}
+	l := layout{window: c.Window, batch: batch, fields: len(sizes), outputs: c.Components}
 	if c.Input == InputEmbedding {
 		l.offsets = make([]int32, len(sizes))
 		for f := 1; f < len(sizes); f++ {
@@ -47,7 +49,7 @@ func (l layout) newBatch() *Batch {
 	rows := l.window * l.batch
 	b := &Batch{
 		IDs:     make([]int32, rows*l.fields),
-		Targets: make([]int32, rows*components),
+		Targets: make([]int32, rows*l.outputs),
 		Weight:  make([]float32, rows),
 		Present: make([]float32, rows),
 	}
@@ -78,7 +80,7 @@ func (l layout) pad(b *Batch, slot, from int) {
 		dst := b.IDs[row*l.fields : (row+1)*l.fields]
 		clear(dst)
 		copy(dst, l.offsets)
-		clear(b.Targets[row*components : (row+1)*components])
+		clear(b.Targets[row*l.outputs : (row+1)*l.outputs])
 		b.Present[row] = 0
 		b.Weight[row] = 0
 	}
@@ -88,28 +90,57 @@ func (l layout) pad(b *Batch, slot, from int) {
 type samples struct {
 	layout
 	split   *dataset.Split
-	ids     feature.Matrix // row per event of the corpus
-	targets []int32        // rows x components
-	scored  []bool         // false: cause not sure or not in the space; input only
-	augment *augmenter     // nil: nothing is hidden
+	logged  view       // the events as they were logged
+	bare    *view      // as level Metadata would log them; nil: never shown
+	bodies  float64    // probability with which a window is shown bare
+	scored  []bool     // false: cause not sure or not in the space; input only
+	augment *augmenter // nil: nothing is hidden
 }
 
-func newSamples(l layout, split *dataset.Split, ids feature.Matrix, labels []label.Label, space labelSpace) *samples {
-	s := &samples{
-		layout: l, split: split, ids: ids,
-		targets: make([]int32, ids.Rows*components),
-		scored:  make([]bool, ids.Rows),
+// view is what a log shows of the events of a corpus.
+type view struct {
+	ids     feature.Matrix // row per event
+	tied    feature.Matrix // likewise, see [feature.Encoder.Parts]
+	targets []int32        // rows x outputs
+}
+
+// newSamples makes samples of events whose labels and own labels are given; none for inference.
+func newSamples(l layout, split *dataset.Split, logged view, labels, own []label.Label, space labelSpace) *samples {
+	s := &samples{layout: l, split: split, logged: logged, scored: make([]bool, logged.ids.Rows)}
+	for i, lb := range labels {
+		s.scored[i] = lb >= 0
 	}
-	for i, lb := range labels { // none for inference
+	s.logged.aim(l, labels, own, space)
+	return s
+}
+
+// showBare shows training windows with a probability as a log without bodies would have them.
+func (s *samples) showBare(bare view, probability float64, labels, own []label.Label, space labelSpace) {
+	bare.aim(s.layout, labels, own, space)
+	s.bare, s.bodies = &bare, probability
+}
+
+// aim sets the targets: the parts of each label, and which tie has it.
+func (v *view) aim(l layout, labels, own []label.Label, space labelSpace) {
+	v.targets = make([]int32, v.ids.Rows*l.outputs)
+	for i, lb := range labels {
 		if lb < 0 {
 			continue
 		}
-		s.scored[i] = true
-		for k, v := range space.Components(lb) {
-			s.targets[i*components+k] = int32(v)
+		target := v.targets[i*l.outputs : (i+1)*l.outputs]
+		for k, c := range space.Components(lb) {
+			target[k] = int32(c)
+		}
+		if l.outputs == components {
+			continue
+		}
+		for k, x := range v.tied.Row(i) {
+			if x >= 0 && own[x] == lb {
+				target[components] = int32(k) + 1 // the first that has it; 0: none
+				break
+			}
 		}
 	}
-	return s
 }
 
 // anyScored tells whether the windows hold an event with a label.
@@ -124,19 +155,23 @@ func (s *samples) anyScored(windows []dataset.Window) bool {
 	return false
 }
 
-// gather fills b with up to batch windows; the rest is padding. rng gives the generator that decides
-// what to hide in the i-th of the windows; nil hides nothing. The loss weights' sum is returned: 0
+// gather fills b with up to batch windows; the rest is padding. rng gives the generator of a
+// stream that decides what to hide in the i-th of the windows; nil hides nothing. The loss weights' sum is returned: 0
 // means that the batch has nothing to learn from.
-func (s *samples) gather(b *Batch, windows []dataset.Window, rng func(i int) *rand.Rand) (weight float64) {
+func (s *samples) gather(b *Batch, windows []dataset.Window, rng func(kind uint64, i int) *rand.Rand) (weight float64) {
 	for slot := range s.batch {
 		if slot >= len(windows) {
 			s.pad(b, slot, 0)
 			continue
 		}
+		shown := &s.logged
+		if s.bare != nil && rng != nil && rng(streamBodies, slot).Float64() < s.bodies {
+			shown = s.bare
+		}
 		events := s.split.Events(windows[slot])
 		for t, e := range events {
-			row := s.put(b, t, slot, s.ids.Row(int(e)))
-			copy(b.Targets[row*components:(row+1)*components], s.targets[int(e)*components:])
+			row := s.put(b, t, slot, shown.ids.Row(int(e)))
+			copy(b.Targets[row*s.outputs:(row+1)*s.outputs], shown.targets[int(e)*s.outputs:])
 			if s.scored[e] {
 				b.Weight[row] = 1
 				weight++
@@ -144,7 +179,7 @@ func (s *samples) gather(b *Batch, windows []dataset.Window, rng func(i int) *ra
 		}
 		s.pad(b, slot, len(events))
 		if s.augment != nil && rng != nil {
-			s.augment.hide(b, s.layout, slot, len(events), rng(slot))
+			s.augment.hide(b, s.layout, slot, len(events), rng(streamAugment, slot))
 		}
 	}
 	return weight

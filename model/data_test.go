@@ -22,7 +22,7 @@ func toySamples(t testing.TB, c Config, blocks int) (*samples, *dataset.Corpus, 
 	corpus := toyCorpus(blocks, 1)
 	e := feature.Fit(p, corpus.Events)
 	l := newLayout(c.Network(e.Sizes(), corpus.Space.M()), e.Sizes(), c.Batch)
-	s := newSamples(l, toySplit(corpus, c.Window), e.Matrix(corpus.Events), corpus.Labels, corpus.Space)
+	s := newSamples(l, toySplit(corpus, c.Window), view{ids: e.Matrix(corpus.Events)}, corpus.Labels, corpus.Own, corpus.Space)
 	s.augment = newAugmenter(c, e)
 	return s, corpus, e
 }
@@ -122,7 +122,7 @@ func TestAugmenter(t *testing.T) {
 	for i := range rounds {
 		w := s.split.Train[i%len(s.split.Train) : i%len(s.split.Train)+1]
 		s.gather(plain, w, nil)
-		s.gather(b, w, func(int) *rand.Rand { return stream(9, streamAugment, uint64(i)) })
+		s.gather(b, w, func(kind uint64, _ int) *rand.Rand { return stream(9, kind, uint64(i)) })
 		type cell struct {
 			field int
 			id    int32

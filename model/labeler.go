@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"k8ntext/dataset/audit"
+	"k8ntext/dataset/feature"
+	"k8ntext/dataset/label"
 )
 
 // Labelled is an event with its prediction.
@@ -59,7 +61,8 @@ func (t *Tagger) Label(ctx context.Context, events []*audit.Event, o VoteOptions
 
 // Labeler labels a stream of events. It holds an event until no later window can cover it, which with
 // stride S, batch B and T threads is at most W + S*B*T events long; nothing else grows with the
-// stream. Online, with batch 1 on one thread, an event waits for LookAhead others. It is not safe for concurrent use.
+// stream. Online, with batch 1 on one thread, an event waits for LookAhead others. Features that look ahead
+// add what they wait for: those of [feature.Linked] at most 64 events. It is not safe for concurrent use.
 type Labeler struct {
 	tagger  *Tagger
 	o       VoteOptions
@@ -67,13 +70,17 @@ type Labeler struct {
 	poll    *poll
 	engines []engine
 
-	plan  windowPlan
-	queue []span // windows that are due and not yet computed
+	stream *feature.Stream
+	row    []int32 // of the event at hand
+	tags   []int32 // of what it is tied to: own labels
+	plan   windowPlan
+	queue  []span // windows that are due and not yet computed
 
 	base   int // number of the first held event
 	given  int // events that were given; online some of them are held as input of windows to come
 	events []*audit.Event
-	ids    []int32 // fields per held event
+	ids    []int32       // fields per held event
+	tied   []label.Label // likewise ties
 	tally  []*tally
 	spare  []*tally
 
@@ -110,7 +117,10 @@ func newLabeler(t *Tagger, o VoteOptions, network func() (inferrer, error)) (*La
 		tagger: t,
 		o:      o,
 		layout: newLayout(t.Network(), t.Encoder.Sizes(), o.Batch),
-		poll:   newPoll(o.Rule, t.Space),
+		poll:   newPoll(o.Rule, t.Space, t.Config.ties()),
+		stream: t.Encoder.Stream(),
+		row:    make([]int32, len(t.Encoder.Sizes())),
+		tags:   make([]int32, t.Encoder.Ties()),
 		plan:   windowPlan{length: t.Config.Window, stride: o.Stride, online: o.Online, lookAhead: o.LookAhead},
 	}
 	for range o.Threads {
@@ -141,19 +151,9 @@ func (l *Labeler) Push(e *audit.Event) ([]Labelled, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	l.events = append(l.events, e)
-	n := len(l.ids)
-	l.ids = append(l.ids, make([]int32, l.layout.fields)...)
-	l.tagger.Encoder.Encode(e, l.ids[n:])
-	l.tally = append(l.tally, l.freshTally())
-
-	if w, due := l.plan.push(); due {
-		l.queue = append(l.queue, w)
-		if len(l.queue) == l.o.Batch*l.o.Threads {
-			if err := l.compute(); err != nil {
-				return nil, err
-			}
-		}
+	l.stream.Push(e, int32(l.tagger.Space.Own(e)))
+	if err := l.take(); err != nil {
+		return nil, err
 	}
 	if len(l.queue) > 0 {
 		return nil, nil // waiting windows may cover any held event
@@ -161,11 +161,36 @@ func (l *Labeler) Push(e *audit.Event) ([]Labelled, error) {
 	return l.release(l.plan.settled(), l.plan.needed()), nil
 }
 
+// take adds the events whose features are known to the windows.
+func (l *Labeler) take() error {
+	for e := l.stream.Next(l.row, l.tags); e != nil; e = l.stream.Next(l.row, l.tags) {
+		l.events = append(l.events, e)
+		l.ids = append(l.ids, l.row...)
+		for _, tag := range l.tags {
+			l.tied = append(l.tied, label.Label(tag))
+		}
+		l.tally = append(l.tally, l.freshTally())
+		if w, due := l.plan.push(); due {
+			l.queue = append(l.queue, w)
+			if len(l.queue) == l.o.Batch*l.o.Threads {
+				if err := l.compute(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // Flush ends the stream and gives all events that are still held. The labeler is then ready for
 // another stream, whose windows do not reach back into this one.
 func (l *Labeler) Flush() ([]Labelled, error) {
 	if l.err != nil {
 		return nil, l.err
+	}
+	l.stream.End()
+	if err := l.take(); err != nil {
+		return nil, err
 	}
 	if w, due := l.plan.flush(); due {
 		l.queue = append(l.queue, w)
@@ -176,6 +201,7 @@ func (l *Labeler) Flush() ([]Labelled, error) {
 	out := l.release(l.plan.pushed, l.plan.pushed)
 	l.plan = windowPlan{length: l.plan.length, stride: l.plan.stride, online: l.plan.online, lookAhead: l.plan.lookAhead}
 	l.base, l.given = 0, 0
+	l.stream = l.tagger.Encoder.Stream()
 	return out, nil
 }
 
@@ -203,12 +229,13 @@ func (l *Labeler) compute() error {
 			l.err = fmt.Errorf("label events: %w", err)
 			return l.err
 		}
-		width := components * l.poll.m
+		width := l.poll.width()
 		for i, w := range l.queue[:used] {
 			e, slot := &l.engines[i/size], i%size
 			for t := l.plan.firstCounted(w); t < w.length; t++ {
 				row := t*size + slot
-				l.poll.add(l.tally[w.start-l.base+t], e.logp[row*width:(row+1)*width], t, w.length)
+				i := w.start - l.base + t
+				l.poll.add(l.tally[i], e.logp[row*width:(row+1)*width], l.tiedTo(i), t, w.length)
 			}
 		}
 		l.queue = append(l.queue[:0], l.queue[used:]...)
@@ -238,7 +265,7 @@ func (l *Labeler) release(end, forget int) []Labelled {
 	var out []Labelled
 	for ; l.given < end; l.given++ {
 		i := l.given - l.base
-		p := l.poll.result(l.tally[i])
+		p := l.poll.result(l.tally[i], l.tiedTo(i))
 		p.TriggerEstimated = p.Label >= 0 && p.Label == l.tagger.Space.Own(l.events[i])
 		out = append(out, Labelled{Event: l.events[i], Prediction: p})
 	}
@@ -250,10 +277,14 @@ func (l *Labeler) release(end, forget int) []Labelled {
 	// Copying down instead of reslicing lets the arrays stay as they are: the stream may be endless.
 	l.events = dropFront(l.events, n)
 	l.ids = dropFront(l.ids, n*l.layout.fields)
+	l.tied = dropFront(l.tied, n*len(l.tags))
 	l.tally = dropFront(l.tally, n)
 	l.base = forget
 	return out
 }
+
+// tiedTo are the own labels of what held event i is tied to.
+func (l *Labeler) tiedTo(i int) []label.Label { return l.tied[i*len(l.tags) : (i+1)*len(l.tags)] }
 
 func dropFront[T any](s []T, n int) []T {
 	rest := copy(s, s[n:])

@@ -56,6 +56,18 @@ func (p *Provenance) SeenInTraining(e *audit.Event) bool {
 	return found
 }
 
+// tiedLabels are the own labels of the events that event e is tied to.
+func tiedLabels(tied feature.Matrix, own []label.Label, e int32) []label.Label {
+	labels := make([]label.Label, tied.Fields)
+	for k, x := range tied.Row(int(e)) {
+		labels[k] = label.Unknown
+		if x >= 0 {
+			labels[k] = own[x]
+		}
+	}
+	return labels
+}
+
 func compareDigests(a, b Digest) int { return bytes.Compare(a[:], b[:]) }
 
 // Network is the shape of the tagger's network.
@@ -84,10 +96,12 @@ func (t *Tagger) LabelWindows(ctx context.Context, c *dataset.Corpus, split *dat
 	defer network.Close()
 
 	l := newLayout(t.Network(), t.Encoder.Sizes(), o.Batch)
-	s := newSamples(l, split, t.Encoder.Matrix(c.Events), nil, t.Space)
+	ids, tied := t.Encoder.Parts(c.Events, split.Sequences)
+	s := newSamples(l, split, view{ids: ids, tied: tied}, nil, nil, t.Space)
 	batch := l.newBatch()
 	out := make([]label.Label, len(windows)*l.window)
-	width := components * t.Space.M()
+	poll := newPoll(RuleMajority, t.Space, t.Config.ties())
+	width := l.outputs * t.Space.M()
 	for from := 0; from < len(windows); from += o.Batch {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("label windows: %w", ended(ctx))
@@ -103,7 +117,7 @@ func (t *Tagger) LabelWindows(ctx context.Context, c *dataset.Corpus, split *dat
 				row := pos*l.batch + slot
 				lb := label.Unknown
 				if batch.Present[row] != 0 {
-					lb = likeliest(t.Space, logp[row*width:(row+1)*width])
+					lb = poll.likeliest(logp[row*width:(row+1)*width], tiedLabels(tied, c.Own, split.Events(part[slot])[pos]))
 				}
 				out[(from+slot)*l.window+pos] = lb
 			}

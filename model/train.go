@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"k8ntext/dataset"
+	"k8ntext/dataset/audit"
 	"k8ntext/dataset/feature"
 	"k8ntext/dataset/label"
 	"k8ntext/model/device"
@@ -158,8 +159,16 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	}
 	o.Threads = max(o.Threads, 1)
 
-	fit := pick(corpus.Events, split.FitEvents)
-	encoder := feature.Fit(profile, fit)
+	// What is shown has overlays; what is told of the training is of the corpus as it is.
+	shown, parts, err := dataset.Interleave(corpus, split, c.Interleave, o.Seed)
+	if err != nil {
+		return fail(err)
+	}
+	var bare []*audit.Event
+	if c.BodyDropout > 0 {
+		bare = bareEvents(shown.Events)
+	}
+	encoder := fitEncoder(profile, shown.Events, bare, parts)
 	t := &Tagger{
 		Config: c, Encoder: encoder, Space: corpus.Space,
 		Provenance: Provenance{
@@ -181,9 +190,16 @@ func Train(ctx context.Context, c Config, corpus *dataset.Corpus, split *dataset
 	defer func() { network.Close() }()
 
 	l := newLayout(shape, encoder.Sizes(), c.Batch)
-	data := newSamples(l, split, encoder.Matrix(corpus.Events), corpus.Labels, corpus.Space)
+	encode := func(events []*audit.Event) view {
+		ids, tied := encoder.Parts(events, parts.Sequences)
+		return view{ids: ids, tied: tied}
+	}
+	data := newSamples(l, parts, encode(shown.Events), shown.Labels, shown.Own, corpus.Space)
+	if bare != nil {
+		data.showBare(encode(bare), c.BodyDropout, shown.Labels, shown.Own, corpus.Space)
+	}
 	data.augment = newAugmenter(c, encoder)
-	if !data.anyScored(split.Train) {
+	if !data.anyScored(parts.Train) {
 		return fail(errors.New("no event of a training window has a label of its label space: use a labelled corpus"))
 	}
 
@@ -225,6 +241,31 @@ func pick[T any](s []T, indices []int32) []T {
 		out[i] = s[j]
 	}
 	return out
+}
+
+// fitEncoder makes the encoder for a split's training events, in both forms in which they are shown.
+func fitEncoder(p feature.Profile, events, bare []*audit.Event, split *dataset.Split) *feature.Encoder {
+	var fit [][]*audit.Event
+	for _, form := range [][]*audit.Event{events, bare} {
+		if form == nil {
+			continue
+		}
+		for _, part := range split.FitParts() {
+			fit = append(fit, pick(form, part))
+		}
+	}
+	return feature.Fit(p, fit...)
+}
+
+// bareEvents are the events as level Metadata would have logged them.
+func bareEvents(events []*audit.Event) []*audit.Event {
+	bare := make([]*audit.Event, len(events))
+	for i, e := range events {
+		b := *e
+		b.Level, b.RequestObject, b.ResponseObject = "Metadata", nil, nil
+		bare[i] = &b
+	}
+	return bare
 }
 
 func seenLabels(c *dataset.Corpus, split *dataset.Split) []label.Label {
@@ -537,9 +578,9 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 
 // hiding gives the generator for the i-th window of a batch that begins at place from of an epoch's
 // order. Streams go by place, not by step, so that they do not depend on what was computed before.
-func (l *Loop) hiding(epoch, from int) func(i int) *rand.Rand {
-	return func(i int) *rand.Rand {
-		return stream(l.options.Seed, streamAugment, uint64(epoch)<<32|uint64(from+i))
+func (l *Loop) hiding(epoch, from int) func(kind uint64, i int) *rand.Rand {
+	return func(kind uint64, i int) *rand.Rand {
+		return stream(l.options.Seed, kind, uint64(epoch)<<32|uint64(from+i))
 	}
 }
 

@@ -115,7 +115,7 @@ type labelSpace interface {
 // tally gathers what the windows say of one event.
 type tally struct {
 	windows int
-	sum     []float64 // RuleSum: components x m
+	sum     []float64 // RuleSum: of each output
 	votes   []ballot  // the other rules: in the order of the first vote
 	total   int
 }
@@ -135,11 +135,12 @@ type poll struct {
 	rule  string
 	m     int
 	space labelSpace
+	ties  int          // what the last softmax chooses among, besides none of them; 0: there is no such softmax
 	joint *jointScorer // RuleSum only
 }
 
-func newPoll(rule string, space labelSpace) *poll {
-	p := &poll{rule: rule, m: space.M(), space: space}
+func newPoll(rule string, space labelSpace, ties int) *poll {
+	p := &poll{rule: rule, m: space.M(), space: space, ties: ties}
 	if rule == RuleSum {
 		p.joint = newJointScorer(space)
 	}
@@ -149,14 +150,22 @@ func newPoll(rule string, space labelSpace) *poll {
 func (p *poll) newTally() *tally {
 	t := new(tally)
 	if p.rule == RuleSum {
-		t.sum = make([]float64, components*p.m)
+		t.sum = make([]float64, p.width())
 	}
 	return t
 }
 
-// add counts the log-probabilities logp [components x m] that a window of length events gave to its
-// event at position pos.
-func (p *poll) add(t *tally, logp []float32, pos, length int) {
+// width is the number of the network's outputs for an event.
+func (p *poll) width() int {
+	if p.ties > 0 {
+		return (components + 1) * p.m
+	}
+	return components * p.m
+}
+
+// add counts the log-probabilities logp [width] that a window of length events gave to its event at
+// position pos, which is tied to events with these own labels.
+func (p *poll) add(t *tally, logp []float32, tied []label.Label, pos, length int) {
 	t.windows++
 	if p.rule == RuleSum {
 		for i, v := range logp {
@@ -168,7 +177,7 @@ func (p *poll) add(t *tally, logp []float32, pos, length int) {
 	if p.rule == RuleCentre {
 		weight = min(pos+1, length-pos)
 	}
-	l := likeliest(p.space, logp)
+	l := p.likeliest(logp, tied)
 	t.total += weight
 	for i := range t.votes {
 		if t.votes[i].label == l {
@@ -179,11 +188,14 @@ func (p *poll) add(t *tally, logp []float32, pos, length int) {
 	t.votes = append(t.votes, ballot{l, weight})
 }
 
-// result counts a tally to which at least one window was added.
-func (p *poll) result(t *tally) Prediction {
+// result counts a tally to which at least one window was added. tied is as in add.
+func (p *poll) result(t *tally, tied []label.Label) Prediction {
 	r := Prediction{Label: label.Unknown, RunnerUp: label.Unknown, Windows: t.windows}
 	if p.rule == RuleSum {
-		r.Label, r.RunnerUp, r.Margin = p.joint.best(t.sum, t.windows)
+		r.Label, r.RunnerUp, r.Margin = p.joint.best(t.sum[:components*p.m], t.windows)
+		if p.ties > 0 {
+			r.Label, r.RunnerUp, r.Margin = p.choose(t, tied, r)
+		}
 		return r
 	}
 	first, second := -1, -1
@@ -208,11 +220,80 @@ func (p *poll) result(t *tally) Prediction {
 	return r
 }
 
+// choose puts the softmax over the ties and those over the parts of a label together: a label is as
+// likely as the ties that have it are together, and as the parts make it where no tie is chosen. parts
+// is what the parts say alone. All probabilities are geometric means over the windows.
+func (p *poll) choose(t *tally, tied []label.Label, parts Prediction) (first, second label.Label, margin float64) {
+	n := float64(t.windows)
+	scores := t.sum[components*p.m:][:p.ties+1]
+	top := scores[0]
+	for k, l := range tied {
+		if l >= 0 {
+			top = max(top, scores[k+1])
+		}
+	}
+	type candidate struct {
+		label label.Label
+		mass  float64
+	}
+	var candidates []candidate
+	add := func(l label.Label, mass float64) {
+		for i := range candidates {
+			if candidates[i].label == l {
+				candidates[i].mass += mass
+				return
+			}
+		}
+		candidates = append(candidates, candidate{l, mass})
+	}
+	none := math.Exp((scores[0] - top) / n)
+	total := none
+	for _, l := range []label.Label{parts.Label, parts.RunnerUp} {
+		if l >= 0 {
+			add(l, 0)
+		}
+	}
+	for k, l := range tied {
+		if l >= 0 && p.space.FromComponents(p.space.Components(l)) == l {
+			mass := math.Exp((scores[k+1] - top) / n)
+			total += mass
+			add(l, mass)
+		}
+	}
+	if !(total > 0) || parts.Label < 0 { // scores that are not numbers
+		return parts.Label, parts.RunnerUp, parts.Margin
+	}
+	first, second = label.Unknown, label.Unknown
+	var lead, runner float64
+	for _, c := range candidates {
+		v := (c.mass + none*p.joint.probability(p.space, t.sum, c.label, t.windows)) / total
+		switch {
+		case first < 0 || v > lead:
+			first, second, lead, runner = c.label, first, v, lead
+		case second < 0 || v > runner:
+			second, runner = c.label, v
+		}
+	}
+	return first, second, min(max(lead-runner, 0), 1)
+}
+
 // likeliest is the label that the most likely value of each component makes on its own, as the paper
-// decodes; [label.Unknown] where that is no label.
-func likeliest(space labelSpace, logp []float32) label.Label {
+// decodes, or that of the most likely tie; [label.Unknown] where that is no label.
+func (p *poll) likeliest(logp []float32, tied []label.Label) label.Label {
+	m := p.m
+	if p.ties > 0 {
+		row := logp[components*m:]
+		best, l := row[0], label.Unknown
+		for k, own := range tied {
+			if own >= 0 && row[k+1] > best {
+				best, l = row[k+1], own
+			}
+		}
+		if l >= 0 {
+			return l
+		}
+	}
 	var c [components]int
-	m := len(logp) / components
 	for k := range c {
 		row := logp[k*m : (k+1)*m]
 		for i, v := range row {
@@ -221,7 +302,7 @@ func likeliest(space labelSpace, logp []float32) label.Label {
 			}
 		}
 	}
-	return space.FromComponents(c)
+	return p.space.FromComponents(c)
 }
 
 // jointScorer finds the likeliest labels of a space, where a label's score is the sum of its five
@@ -232,6 +313,8 @@ type jointScorer struct {
 	tails [][]tail // distinct sets
 	pairs []pair
 	top   []topTails // scratch, one per tail set
+
+	score, mass float64 // of the last best: the largest total, and the sum of all probabilities relative to its
 }
 
 // tail is (n, u, v) as offsets into the components x m scores.
@@ -335,8 +418,18 @@ func (j *jointScorer) best(sum []float64, windows int) (first, second label.Labe
 			mass += math.Exp(d) * t.mass
 		}
 	}
+	j.score, j.mass = score, mass
 	margin = (1 - math.Exp((runner-score)/n)) / mass
 	return first, second, min(max(margin, 0), 1)
+}
+
+// probability is a label's by the scores of the last call of best, which found one.
+func (j *jointScorer) probability(space labelSpace, sum []float64, l label.Label, windows int) float64 {
+	total := 0.0
+	for k, c := range space.Components(l) {
+		total += sum[k*j.m+c]
+	}
+	return math.Exp((total-j.score)/float64(windows)) / j.mass
 }
 
 func (t tail) score(sum []float64) float64 { return sum[t[0]] + sum[t[1]] + sum[t[2]] }

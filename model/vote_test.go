@@ -139,12 +139,12 @@ func TestVoteRules(t *testing.T) {
 		{"even window", RuleCentre, []vote{{a, 1, 4}, {b, 2, 4}, {b, 0, 4}}, b, a, 1. / 5},
 		{"sum", RuleSum, []vote{{a, 0, 5}, {b, 1, 5}, {b, 2, 5}}, b, a, -1},
 	} {
-		p := newPoll(test.rule, space)
+		p := newPoll(test.rule, space, 0)
 		tally := p.newTally()
 		for _, v := range test.votes {
-			p.add(tally, logits(space, v.label), v.pos, v.w)
+			p.add(tally, logits(space, v.label), nil, v.pos, v.w)
 		}
-		got := p.result(tally)
+		got := p.result(tally, nil)
 		if got.Label != test.want || got.RunnerUp != test.runner || got.Windows != len(test.votes) {
 			t.Errorf("%s: got %d before %d of %d windows, want %d before %d", test.name, got.Label, got.RunnerUp, got.Windows, test.want, test.runner)
 		}
@@ -158,14 +158,14 @@ func TestVoteRules(t *testing.T) {
 func TestMajorityCountsImpossibleLabels(t *testing.T) {
 	space := label.Paper()
 	good := label.Tuple{Resource: 16, Verb: 1, Namespaced: true}.Label()
-	p := newPoll(RuleMajority, space)
+	p := newPoll(RuleMajority, space, 0)
 	tally := p.newTally()
 	impossible := logits(space, good)
 	impossible[0] = 0 // resource 0
-	p.add(tally, impossible, 0, 3)
-	p.add(tally, impossible, 1, 3)
-	p.add(tally, logits(space, good), 2, 3)
-	if got := p.result(tally); got.Label != label.Unknown || got.RunnerUp != good {
+	p.add(tally, impossible, nil, 0, 3)
+	p.add(tally, impossible, nil, 1, 3)
+	p.add(tally, logits(space, good), nil, 2, 3)
+	if got := p.result(tally, nil); got.Label != label.Unknown || got.RunnerUp != good {
 		t.Errorf("got %d before %d", got.Label, got.RunnerUp)
 	}
 }

@@ -21,6 +21,8 @@ func (a *app) evaluateCommand() *cobra.Command {
 		v           voteFlags
 		e           engine
 		x           experiments.Experiment
+		corpora     []string
+		test        []string
 		modelPath   string
 		includeSeen bool
 		all         bool
@@ -33,11 +35,13 @@ func (a *app) evaluateCommand() *cobra.Command {
 baselines on the fold's test part:
 
   blocked  contiguous folds in time with gaps; no event, window or context is shared
+  cross    trains on the corpora of --corpus, tests on those of --test, each by itself
   paper    shuffled overlapping windows, scored by position as the paper does: leaks,
            for comparison only
 
 With -m, scores a model as it is, only on events that it was not trained on.`,
 		Example: `  k8ntext evaluate --corpus sequential-1.34 --protocol blocked
+  k8ntext evaluate --protocol cross --corpus sequential-1.34 --test busy.jsonl.zst,old.jsonl
   k8ntext evaluate --protocol paper --preset paper --set max_epochs=5
   k8ntext evaluate --preset paper --device opencl
   k8ntext evaluate -m my.k8ntext --corpus other.jsonl.zst -o json`,
@@ -49,7 +53,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 			}
 			var records []metrics.Record
 			if cmd.Flags().Changed("model") {
-				for _, f := range []string{"protocol", "folds", "preset", "set", "methods"} {
+				for _, f := range []string{"protocol", "folds", "preset", "set", "methods", "test"} {
 					if cmd.Flags().Changed(f) {
 						return usagef("--%s has no meaning with -m: the model is scored as it is", f)
 					}
@@ -58,11 +62,14 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				if err != nil {
 					return err
 				}
-				records, err = experiments.EvaluateModel(cmd.Context(), tagger, x.Corpus, includeSeen, model.VoteOptions{
-					Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack,
-				})
-				if err != nil {
-					return err
+				for _, name := range corpora {
+					scores, err := experiments.EvaluateModel(cmd.Context(), tagger, name, includeSeen, model.VoteOptions{
+						Rule: v.rule, Stride: v.stride, Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack,
+					})
+					if err != nil {
+						return err
+					}
+					records = append(records, scores...)
 				}
 			} else {
 				if includeSeen {
@@ -71,15 +78,19 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				if _, err := m.config(); err != nil {
 					return err
 				}
-				if x.Protocol != experiments.ProtocolBlocked && x.Protocol != experiments.ProtocolPaper {
-					return usagef("unknown protocol %q: use %s or %s", x.Protocol, experiments.ProtocolBlocked, experiments.ProtocolPaper)
+				protocols := []string{experiments.ProtocolBlocked, experiments.ProtocolPaper, experiments.ProtocolCross}
+				if !slices.Contains(protocols, x.Protocol) {
+					return usagef("unknown protocol %q: use one of %s", x.Protocol, strings.Join(protocols, ", "))
+				}
+				if (x.Protocol == experiments.ProtocolCross) != (len(test) > 0) {
+					return usagef("--test CORPUS and --protocol %s go together", experiments.ProtocolCross)
 				}
 				for _, method := range x.Methods {
 					if !slices.Contains(experiments.Methods(), method) {
 						return usagef("unknown method %q: use some of %s", method, strings.Join(experiments.Methods(), ", "))
 					}
 				}
-				x.Model = m.keys
+				x.Model, x.Corpus, x.Test = m.keys, corpora, test
 				p := a.newProgress()
 				records, err = experiments.Evaluate(cmd.Context(), x, seed, experiments.EvaluateOptions{
 					Device: on, Threads: threads,
@@ -105,8 +116,9 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	v.add(c)
 	e.flags(c.Flags())
 	e.deviceFlag(c.Flags())
-	c.Flags().StringVar(&x.Corpus, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
-	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked or paper")
+	c.Flags().StringSliceVar(&corpora, "corpus", []string{"sequential-1.34"}, "labelled corpus: a name of corpus list, or a path; may be several")
+	c.Flags().StringSliceVar(&test, "test", nil, "with --protocol cross: the corpora that are tested")
+	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked, cross or paper")
 	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the blocked protocol")
 	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.Methods(), "what to score")
 	c.Flags().StringVarP(&modelPath, "model", "m", "", `score this model file as it is; "" is the model in this program`)
@@ -116,8 +128,24 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	return c
 }
 
-// printScores prints a table of records: the accuracies over all folds, or everything.
+// printScores prints a table of records for each corpus: the accuracies over all folds, or everything.
 func (a *app) printScores(records []metrics.Record, all bool) error {
+	var corpora []string
+	for _, r := range records {
+		if !slices.Contains(corpora, r.Corpus) {
+			corpora = append(corpora, r.Corpus)
+		}
+	}
+	for _, name := range corpora {
+		of := slices.DeleteFunc(slices.Clone(records), func(r metrics.Record) bool { return r.Corpus != name })
+		if err := a.printCorpusScores(of, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printCorpusScores(records []metrics.Record, all bool) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault

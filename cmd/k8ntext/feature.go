@@ -22,7 +22,8 @@ func (a *app) featureCommand() *cobra.Command {
 		Short: "Show what a model sees of an event",
 		Long: `A model does not see events but features: fields of the event, each with one of a
 few values. Profile paper has the 39 of the reference, dead ones included; profile
-honest (the default) has the same information soundly read and more, but no names.`,
+honest (the default) has the same information soundly read and more, but no names;
+profile linked adds how an event lies to others of its log.`,
 		Example: `  k8ntext feature list
   k8ntext feature list --profile paper -o json
   k8ntext feature of audit.log -n 3`,
@@ -62,7 +63,8 @@ func (a *app) featureListCommand(flags *featureFlags) *cobra.Command {
 		Use:   "list",
 		Short: "List the fields of a feature profile, as a Markdown table",
 		Long: `List the fields of a feature profile in the order of the columns. Source paper: a
-feature of the reference, or the same information soundly read; honest: added here.`,
+feature of the reference, or the same information soundly read; honest: added here;
+linked: of other events.`,
 		Example: `  k8ntext feature list
   k8ntext feature list --profile paper -o json`,
 		Args: exactArgs(0),
@@ -135,67 +137,70 @@ as it is: names of namespaces, groups and users' own programs.`,
 
 // writeFeatures shows at most most events (0: all). It holds a few at a time.
 func (a *app) writeFeatures(out *bufio.Writer, p feature.Profile, r *audit.Reader, most int, all bool) error {
-	const atOnce = 256
+	stream := p.Stream()
 	shown := 0
-	for more := true; more; {
-		var events []*audit.Event
-		for more && len(events) < atOnce && (most == 0 || shown+len(events) < most) {
-			record, err := r.Next()
-			switch {
-			case err == io.EOF:
-				more = false
-			case err != nil:
+	show := func() error {
+		for most == 0 || shown < most {
+			ev, values := stream.NextText()
+			if ev == nil {
+				break
+			}
+			if err := a.writeFeatureRow(out, p, ev, values, all); err != nil {
 				return err
-			case record.Problem != nil:
-				a.remark(record.Problem.Error())
-			default:
-				events = append(events, record.Event)
+			}
+			shown++
+		}
+		return nil
+	}
+	for most == 0 || shown < most {
+		record, err := r.Next()
+		switch {
+		case err == io.EOF:
+			stream.End()
+			if err := show(); err != nil {
+				return err
+			}
+			a.reportSkipped(r.Summary())
+			if shown == 0 {
+				return errors.New("no audit event in the input")
+			}
+			return nil
+		case err != nil:
+			return err
+		case record.Problem != nil:
+			a.remark(record.Problem.Error())
+		default:
+			stream.Push(record.Event, 0)
+			if err := show(); err != nil {
+				return err
 			}
 		}
-		if err := a.writeFeatureRows(out, p, events, all); err != nil {
-			return err
-		}
-		shown += len(events)
-		more = more && (most == 0 || shown < most)
 	}
 	a.reportSkipped(r.Summary())
-	if shown == 0 {
-		return errors.New("no audit event in the input")
-	}
 	return nil
 }
 
-func (a *app) writeFeatureRows(out *bufio.Writer, p feature.Profile, events []*audit.Event, all bool) error {
-	encoder := feature.Fit(p, events)
-	matrix := encoder.Matrix(events)
-	fields := p.Fields()
-	for i, ev := range events {
-		v := featuresOf{AuditID: ev.AuditID, Received: ev.RequestReceived, Verb: ev.Verb, URI: ev.RequestURI, Features: map[string]string{}}
-		if len(ev.Stages) > 0 {
-			v.File, v.Line = ev.Stages[0].Position.File, ev.Stages[0].Position.Line
-		}
-		if a.output == "text" {
-			fmt.Fprintf(out, "# %s %s %s (%s:%d)\n", v.Received.UTC().Format(time.RFC3339Nano), printable(v.Verb), printable(v.URI), printable(v.File), v.Line)
-		}
-		for f, id := range matrix.Row(i) {
-			if id == encoder.AbsentID(f) && !all {
-				continue
-			}
-			value := encoder.Decode(f, id)
-			if a.output == "text" {
-				fmt.Fprintf(out, "%s = %s\n", fields[f].Path, printable(value))
-				continue
-			}
-			v.Features[fields[f].Path] = value
-		}
-		if a.output == "json" {
-			if err := json.MarshalWrite(out, v, json.Deterministic(true)); err != nil {
-				return fmt.Errorf("write JSON: %w", err)
-			}
-		}
-		if err := out.WriteByte('\n'); err != nil {
-			return err
+func (a *app) writeFeatureRow(out *bufio.Writer, p feature.Profile, ev *audit.Event, values []string, all bool) error {
+	v := featuresOf{AuditID: ev.AuditID, Received: ev.RequestReceived, Verb: ev.Verb, URI: ev.RequestURI, Features: map[string]string{}}
+	if len(ev.Stages) > 0 {
+		v.File, v.Line = ev.Stages[0].Position.File, ev.Stages[0].Position.Line
+	}
+	if a.output == "text" {
+		fmt.Fprintf(out, "# %s %s %s (%s:%d)\n", v.Received.UTC().Format(time.RFC3339Nano), printable(v.Verb), printable(v.URI), printable(v.File), v.Line)
+	}
+	for f, field := range p.Fields() {
+		switch {
+		case p.Absent(values[f]) && !all:
+		case a.output == "text":
+			fmt.Fprintf(out, "%s = %s\n", field.Path, printable(values[f]))
+		default:
+			v.Features[field.Path] = values[f]
 		}
 	}
-	return nil
+	if a.output == "json" {
+		if err := json.MarshalWrite(out, v, json.Deterministic(true)); err != nil {
+			return fmt.Errorf("write JSON: %w", err)
+		}
+	}
+	return out.WriteByte('\n')
 }

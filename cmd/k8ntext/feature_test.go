@@ -10,9 +10,10 @@ import (
 )
 
 func TestFeatureCommand(t *testing.T) {
-	const log = `{"auditID":"1","stage":"ResponseComplete","verb":"get","requestURI":"/api/v1/namespaces/ns-1/pods/a",` +
+	const line = `{"auditID":"1","stage":"ResponseComplete","verb":"get","requestURI":"/api/v1/namespaces/ns-1/pods/a",` +
 		`"user":{"username":"alice"},"objectRef":{"resource":"pods","namespace":"ns-1","name":"a","apiVersion":"v1"},` +
 		`"requestReceivedTimestamp":"2026-01-02T03:04:05Z","stageTimestamp":"2026-01-02T03:04:05Z"}` + "\n"
+	log := line + strings.ReplaceAll(line, ":05Z", ":07Z")
 	for _, c := range []struct {
 		args   string
 		output string
@@ -22,11 +23,13 @@ func TestFeatureCommand(t *testing.T) {
 	}{
 		{"list", "text", "", "| `verb.merged` ", ""},
 		{"list --profile paper", "json", "", `"path": "userAgent.extra"`, ""},
-		{"list --profile papr", "text", "", "", "use one of honest, paper"},
+		{"list --profile papr", "text", "", "", "use one of honest, linked, paper"},
 		{"list --without vreb", "text", "", "", `did you mean "verb"?`},
 		{"of FILE", "text", log, "user.class = person\nobjectRef.apiGroup = core\n", ""},
 		{"of FILE --profile paper --all", "text", "garbage\n" + log, "objectRef.apiGroup = (null)\nobjectRef.namespace = 1\n", ""},
 		{"of FILE", "json", log, `"features":{"objectRef.apiGroup":"core",`, ""},
+		{"of FILE --profile linked", "text", log, "previous.resource = pods\n", ""},
+		{"of FILE --profile linked -n 1", "json", log, `"choice.by":"own"`, ""},
 		{"of FILE -n -1", "text", log, "", "use a number of events"},
 		{"of FILE", "text", "garbage\n", "", "no audit event in the input"},
 		{"of", "text", "", "", "requires at least 1 arg"},

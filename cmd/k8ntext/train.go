@@ -53,15 +53,15 @@ func (a *app) trainCommand() *cobra.Command {
 	var (
 		m          modelFlags
 		e          engine
-		corpusName string
+		corpora    []string
 		out        string
 		checkpoint string
 		seed       uint64
 	)
 	c := &cobra.Command{
 		Use:   "train",
-		Short: "Train a model on a labelled corpus",
-		Long: `Trains on a whole corpus, its last tenth in time kept back for validation, and
+		Short: "Train a model on labelled corpora",
+		Long: `Trains on whole corpora, the last tenth in time of each kept back for validation, and
 writes the weights of the best epoch. To measure a setting, use evaluate: a model
 knows the events that it was trained on and is not scored on them.
 
@@ -69,6 +69,7 @@ Interrupted with --checkpoint, the same command goes on where it was, to the bit
 It may go on on another device or on other kernels: the result then differs in its
 last bits, and the model file names both.`,
 		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
+  k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,7 +84,7 @@ last bits, and the model file names both.`,
 			if err != nil {
 				return err
 			}
-			corpus, err := experiments.LoadCorpus(cmd.Context(), corpusName, config.Labels)
+			corpus, err := experiments.LoadCorpus(cmd.Context(), corpora, config.Labels)
 			if err != nil {
 				return err
 			}
@@ -113,7 +114,7 @@ last bits, and the model file names both.`,
 	m.add(c)
 	e.flags(c.Flags())
 	e.deviceFlag(c.Flags())
-	c.Flags().StringVar(&corpusName, "corpus", "sequential-1.34", "labelled corpus: a name of corpus list, or a path")
+	c.Flags().StringSliceVar(&corpora, "corpus", []string{"sequential-1.34"}, "labelled corpus: a name of corpus list, or a path; several are trained on together")
 	c.Flags().StringVarP(&out, "model", "m", "", "model file to write")
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")

@@ -32,6 +32,10 @@ type Event struct {
 	RequestReceived time.Time // requestReceivedTimestamp; a stage's own time where that is missing
 	Stages          []Stage   // RequestReceived first, the end last; doubled ones by time
 
+	// Source tells the logs apart that were overlaid to make one: objects and clients of two sources
+	// are never the same. 0: the log is as it was read.
+	Source uint32
+
 	Truth *Truth // what a labelled corpus says of the event; nil: not a corpus
 
 	// Raw is the last stage's JSON object on one line: as it was read where that was valid JSON,

@@ -231,7 +231,7 @@ func TestHonestKnowsNoNames(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	_, events := sample(t)
-	for _, p := range []Profile{Paper(), Honest()} {
+	for _, p := range []Profile{Paper(), Honest(), Linked()} {
 		e := Fit(p, events)
 		m := e.Matrix(events)
 		var b strings.Builder
@@ -319,7 +319,7 @@ func TestWithout(t *testing.T) {
 			t.Errorf("without %.40q: %v, want %q", c.drop, err, c.want)
 		}
 	}
-	if _, err := ByName("papr"); err == nil || !strings.Contains(err.Error(), "honest, paper") {
+	if _, err := ByName("papr"); err == nil || !strings.Contains(err.Error(), "honest, linked, paper") {
 		t.Errorf("unknown profile: %v", err)
 	}
 }
@@ -482,6 +482,34 @@ func TestEncoderIsSharedSafely(t *testing.T) {
 	wg.Wait()
 }
 
+// A stream reads the values that a matrix numbers.
+func TestStreamText(t *testing.T) {
+	_, events := sample(t)
+	for _, p := range []Profile{Paper(), Honest(), Linked()} {
+		e := Fit(p, events)
+		m := e.Matrix(events)
+		s := p.Stream()
+		for _, ev := range events {
+			s.Push(ev, 0)
+		}
+		s.End()
+		for i := range events {
+			ev, values := s.NextText()
+			if ev != events[i] {
+				t.Fatalf("%s: event %d is not the next", p.Name(), i)
+			}
+			for f, text := range values {
+				if want := e.Decode(f, m.Row(i)[f]); text != want || p.Absent(text) != (m.Row(i)[f] == e.AbsentID(f)) {
+					t.Errorf("%s, event %d, %s: %q, want %q", p.Name(), i, p.fields[f].Path, text, want)
+				}
+			}
+		}
+		if ev, _ := s.NextText(); ev != nil {
+			t.Errorf("%s: an event more", p.Name())
+		}
+	}
+}
+
 func TestEncodeWrongLength(t *testing.T) {
 	defer func() {
 		if r := fmt.Sprint(recover()); !strings.Contains(r, "into 1 ids, but profile paper has 39 fields") {
@@ -497,7 +525,7 @@ func BenchmarkMatrix(b *testing.B) {
 	for _, ev := range events {
 		size += int64(len(ev.RequestObject) + len(ev.ResponseObject))
 	}
-	for _, p := range []Profile{Paper(), Honest()} {
+	for _, p := range []Profile{Paper(), Honest(), Linked()} {
 		b.Run(p.Name(), func(b *testing.B) {
 			e := Fit(p, events)
 			b.SetBytes(size) // of bodies

@@ -67,9 +67,10 @@ func (v value) clean() value {
 
 // row is one event being read: the event and what several fields derive from it.
 type row struct {
-	event   *audit.Event
-	agent   agent
-	request request
+	event     *audit.Event
+	agent     agent
+	request   request
+	relations *relations // of Linked only
 }
 
 // scalar is the value of a slot that should hold a scalar. A container in its place is "other".

@@ -6,6 +6,7 @@
 package identity
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -118,6 +119,45 @@ func Extract(e *audit.Event) Facts {
 func (f Facts) bounded() Facts {
 	if tooLong(f.Object) || len(f.GenerateName) > maxName {
 		return Facts{}
+	}
+	return f
+}
+
+// within names the objects of an overlaid log apart from those of the others: as if each log's objects
+// had other names and uids. The namespaces that every cluster has are shared, what is in them is not.
+func (f Facts) within(source uint32) Facts {
+	if source == 0 {
+		return f
+	}
+	prefix := strconv.FormatUint(uint64(source), 10) + "/" // no name or uid has a slash
+	mark := func(text string) string {
+		if text == "" {
+			return ""
+		}
+		return prefix + text
+	}
+	namespace := func(name string) string {
+		switch name {
+		case "default", "kube-system", "kube-public", "kube-node-lease":
+			return name
+		}
+		return mark(name)
+	}
+	object := func(o Object) Object {
+		o.UID, o.Namespace = mark(o.UID), namespace(o.Namespace)
+		if o.Group == "" && o.Resource == "namespaces" {
+			if o.Name = namespace(o.Name); !strings.HasPrefix(o.Name, prefix) {
+				o.UID = "" // each log has its own
+			}
+		} else {
+			o.Name = mark(o.Name)
+		}
+		return o
+	}
+	f.Object = object(f.Object)
+	f.GenerateName = mark(f.GenerateName)
+	for i, l := range f.Links {
+		f.Links[i].To = object(l.To)
 	}
 	return f
 }

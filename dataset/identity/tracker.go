@@ -29,6 +29,7 @@ type View struct {
 	Object    ID // what the request is about; 0: nothing that has a name
 	Namespace ID // the namespace it is in
 	Related   []Related
+	Changed   bool // the request took effect and was no read
 }
 
 // Related is a link of the event, tied to an instance.
@@ -50,6 +51,7 @@ type Options struct {
 type Tracker struct {
 	max       int
 	observed  int
+	source    uint32 // of the current event
 	last      ID
 	instances map[ID]*list.Element // of *tracked
 	recent    *list.List           // most recently spoken of first
@@ -58,8 +60,9 @@ type Tracker struct {
 }
 
 type tracked struct {
-	id    ID
-	shown bool // its metadata was logged, so that it has no owner if none is known
+	id     ID
+	source uint32 // the log that first spoke of it
+	shown  bool   // its metadata was logged, so that it has no owner if none is known
 	Instance
 }
 
@@ -106,14 +109,15 @@ func (t *Tracker) Len() int { return len(t.instances) }
 // Observe takes the next event of the log and ties it to what the earlier ones told. Requests that
 // failed or were only tried (dryRun) are tied too, but create and delete nothing.
 func (t *Tracker) Observe(e *audit.Event) View {
-	f := Extract(e)
+	f := Extract(e).within(e.Source)
 	position := t.observed
 	t.observed++
+	t.source = e.Source
 	if e.ObjectRef == nil {
 		return View{}
 	}
-	var v View
 	done := succeeded(e)
+	v := View{Changed: done && !reads(e.Verb)}
 	if f.Object.Namespace != "" {
 		v.Namespace = t.find(Object{Resource: "namespaces", Name: f.Object.Namespace})
 	}
@@ -137,6 +141,8 @@ func (t *Tracker) Observe(e *audit.Event) View {
 	t.trim()
 	return v
 }
+
+func reads(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" }
 
 // succeeded tells whether a request took effect. An event without an answer may have: level Metadata
 // logs the status too, so it is one that never ended or whose end was lost.
@@ -173,8 +179,8 @@ func (t *Tracker) find(o Object) ID {
 	known := t.touch(id)
 	switch {
 	case uid == "" || known.UID == uid:
-	case known.UID == "" && known.Deleted < 0:
-		known.UID = uid // now we know
+	case known.UID == "": // now we know; what was made anew after a deletion went through create
+		known.UID = uid
 		t.byUID[uid] = id
 	default:
 		return t.add(o, uid) // another object under the same name
@@ -212,7 +218,7 @@ func (t *Tracker) delete(e *audit.Event, o Object, id ID, position int) {
 	case e.Verb == "deletecollection" && !strings.Contains(e.RequestURI, "Selector="): // else: which of them?
 		for el := t.recent.Front(); el != nil; el = el.Next() {
 			x := el.Value.(*tracked)
-			if x.Group == o.Group && x.Resource == o.Resource && (o.Namespace == "" || x.Namespace == o.Namespace) {
+			if x.source == t.source && x.Group == o.Group && x.Resource == o.Resource && (o.Namespace == "" || x.Namespace == o.Namespace) {
 				mark(x)
 			}
 		}
@@ -244,7 +250,7 @@ func (t *Tracker) adopt(id ID, related []Related, shown bool) {
 // add makes a new instance, the latest of its name.
 func (t *Tracker) add(o Object, uid string) ID {
 	t.last++
-	x := &tracked{id: t.last, Instance: Instance{Object: o, Created: -1, Deleted: -1}}
+	x := &tracked{id: t.last, source: t.source, Instance: Instance{Object: o, Created: -1, Deleted: -1}}
 	x.UID = uid
 	t.instances[t.last] = t.recent.PushFront(x)
 	t.byName[o] = t.last

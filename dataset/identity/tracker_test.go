@@ -307,3 +307,78 @@ func object(name, uid string, owners ...string) string {
 	}
 	return fmt.Sprintf(`{"kind":"X","metadata":{"name":%q,"uid":%q,"ownerReferences":[%s]}}`, name, uid, strings.Join(refs, ","))
 }
+
+// A namespace that is being deleted is still the same one when its uid is first seen, as in the
+// namespace controller's last requests at level Metadata; made anew, it is another.
+func TestUIDLearntAfterDeletion(t *testing.T) {
+	tr := NewTracker(Options{})
+	made := tr.Observe(request("create", "/namespaces", "/shop", 201, "")).Object
+	tr.Observe(request("delete", "/namespaces", "/shop", 200, ""))
+	finalize := request("update", "/namespaces/finalize", "/shop", 200, "")
+	finalize.ObjectRef.UID = "n1"
+	if got := tr.Observe(finalize).Object; got != made {
+		t.Errorf("the namespace that goes is %d, the one that was made %d", got, made)
+	}
+	again := tr.Observe(request("create", "/namespaces", "/shop", 201, "")).Object
+	if again == made {
+		t.Error("a namespace made anew is the old one")
+	}
+	if got := tr.Observe(finalize).Object; got != made {
+		t.Errorf("by its uid the old namespace is %d, want %d", got, made)
+	}
+}
+
+// Overlaid logs share the namespaces that every cluster has, and nothing else, whatever the names and uids.
+func TestSourcesAreApart(t *testing.T) {
+	tr := NewTracker(Options{})
+	observe := func(source uint32, verb, resource, name string) View {
+		e := request(verb, resource, name, 200, object("web-1", "u-"+name, "apps/v1 ReplicaSet web r-"+name))
+		e.Source = source
+		return tr.Observe(e)
+	}
+	for _, c := range []struct {
+		name     string
+		together bool // in one namespace
+	}{{"shop/web-1", false}, {"default/web-1", true}, {"kube-system/web-1", true}} {
+		one, two, again := observe(1, "get", "/pods", c.name), observe(2, "get", "/pods", c.name), observe(1, "get", "/pods", c.name)
+		if one.Object == two.Object || one.Related[0].ID == two.Related[0].ID || one.Object != again.Object || one.Related[0] != again.Related[0] {
+			t.Errorf("%s: sources 1, 2 and 1 speak of %v, %v and %v", c.name, one, two, again)
+		}
+		if (one.Namespace == two.Namespace) != c.together {
+			t.Errorf("%s: namespaces %d and %d", c.name, one.Namespace, two.Namespace)
+		}
+	}
+	if one, two := observe(1, "get", "/namespaces", "/shop").Object, observe(2, "get", "/namespaces", "/shop").Object; one == two {
+		t.Error("two logs have one namespace shop")
+	}
+	mine, other := observe(1, "get", "/pods", "default/web-1").Object, observe(2, "get", "/pods", "default/web-1").Object
+	observe(1, "deletecollection", "/pods", "default/")
+	if instance(t, tr, mine).Deleted < 0 || instance(t, tr, other).Deleted >= 0 {
+		t.Errorf("deleting the pods of one log in a shared namespace: %+v and %+v", instance(t, tr, mine), instance(t, tr, other))
+	}
+}
+
+func TestChanged(t *testing.T) {
+	for _, c := range []struct {
+		verb string
+		code int
+		uri  string
+		want bool
+	}{
+		{"create", 201, "", true},
+		{"patch", 200, "", true},
+		{"deletecollection", 200, "", true},
+		{"get", 200, "", false},
+		{"watch", 200, "", false},
+		{"create", 409, "", false},
+		{"create", 201, "/x?dryRun=All", false},
+	} {
+		e := request(c.verb, "/pods", "shop/p", c.code, "")
+		if c.uri != "" {
+			e.RequestURI = c.uri
+		}
+		if got := NewTracker(Options{}).Observe(e).Changed; got != c.want {
+			t.Errorf("%s %d %s: changed %t", c.verb, c.code, c.uri, got)
+		}
+	}
+}
