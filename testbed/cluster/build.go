@@ -76,18 +76,32 @@ func FindSource(from string) (string, error) {
 	}
 }
 
+// Tests is where the built end-to-end tests of the release lie in a cache folder.
+func (r Release) Tests(cache string) string {
+	return filepath.Join(cache, "e2e-"+strings.TrimPrefix(r.Version, "v"))
+}
+
 // Build compiles a release into the cache folder and returns the binary's path and how long it took. What
 // the Go compiler says goes to w. Nothing is compiled again that Go's build cache has.
 func Build(ctx context.Context, r Release, source, cache string, w io.Writer) (string, time.Duration, error) {
+	return compile(ctx, r, source, ".", r.Binary(cache), w)
+}
+
+// BuildTests compiles the release's end-to-end tests, like Build.
+func BuildTests(ctx context.Context, r Release, source, cache string, w io.Writer) (string, time.Duration, error) {
+	return compile(ctx, r, source, "./e2e", r.Tests(cache), w)
+}
+
+func compile(ctx context.Context, r Release, source, of, path string, w io.Writer) (string, time.Duration, error) {
+	cache := filepath.Dir(path)
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", 0, err
 	}
 	if err := checkDisk(cache, minFree); err != nil {
 		return "", 0, err
 	}
-	path := r.Binary(cache)
 	begun := time.Now()
-	c := exec.CommandContext(ctx, "go", buildArguments(r, path+".new")...)
+	c := exec.CommandContext(ctx, "go", buildArguments(r, of, path+".new")...)
 	c.Dir = source
 	c.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOFLAGS=") }), "CGO_ENABLED=0", "GOWORK=off")
 	c.Stdout, c.Stderr = w, w
@@ -104,10 +118,10 @@ func Build(ctx context.Context, r Release, source, cache string, w io.Writer) (s
 }
 
 // buildArguments of go. Without the versions, user agents would say v0.0.0-master.
-func buildArguments(r Release, output string) []string {
+func buildArguments(r Release, of, output string) []string {
 	versions := "-s -w"
 	for _, name := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		versions += fmt.Sprintf(" -X %s.gitVersion=%s", name, r.Version)
 	}
-	return []string{"build", "-modfile=" + r.Minor + ".mod", "-tags", "kube" + r.Minor, "-buildvcs=false", "-trimpath", "-ldflags", versions, "-o", output, "."}
+	return []string{"build", "-modfile=" + r.Minor + ".mod", "-tags", "kube" + r.Minor, "-buildvcs=false", "-trimpath", "-ldflags", versions, "-o", output, of}
 }

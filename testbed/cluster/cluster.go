@@ -485,9 +485,7 @@ func (c *Cluster) userPlace(user string) (url, path string, err error) {
 	}
 	address, ok := c.users[user]
 	if !ok {
-		a := netip.MustParseAddr(userNetwork).As4()
-		a[3] = byte(1 + len(c.users)%254)
-		address = netip.AddrFrom4(a).String()
+		address = userAddress(len(c.users))
 		if err := addAddress(netip.MustParsePrefix(address + "/32")); err != nil {
 			return "", "", err
 		}

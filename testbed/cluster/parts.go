@@ -45,6 +45,16 @@ const (
 // provisionerFolder is where the controller manager's host-path provisioner makes volumes.
 const provisionerFolder = "/tmp/hostpath_pv"
 
+// maxUserAddresses is how many users have addresses of their own; later ones share theirs.
+const maxUserAddresses = 254
+
+// userAddress is where user number n, from 0 on, sits in a namespace.
+func userAddress(n int) string {
+	a := netip.MustParseAddr(userNetwork).As4()
+	a[3] = byte(1 + n%maxUserAddresses)
+	return netip.AddrFrom4(a).String()
+}
+
 // ports of a cluster's servers.
 type ports struct{ etcd, etcdPeer, api, manager, scheduler int }
 
@@ -112,9 +122,13 @@ func (c *Cluster) writeFiles() error {
 		return err
 	}
 	pairs := map[string]pair{"ca": {c.ca.pem, caKey}}
-	if pairs["apiserver"], err = c.ca.server("kube-apiserver", nil, []string{
+	hosts := []string{
 		serverName, "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost", "127.0.0.1", controlPlane, firstService,
-	}); err != nil {
+	}
+	for n := range maxUserAddresses { // kubeconfigs name the server, but not every client reads that
+		hosts = append(hosts, userAddress(n))
+	}
+	if pairs["apiserver"], err = c.ca.server("kube-apiserver", nil, hosts); err != nil {
 		return err
 	}
 	if pairs["apiserver-kubelet-client"], err = c.ca.client("kube-apiserver-kubelet-client", []string{AdminGroup}, lifetime); err != nil {

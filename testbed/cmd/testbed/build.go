@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 func (a *app) buildCommand() *cobra.Command {
 	var minors []string
 	var source, cache string
+	var tests bool
 	c := &cobra.Command{
 		Use:   "build",
 		Short: "Build etcd, control plane, kubectl and node of Kubernetes from Go modules",
@@ -19,14 +22,16 @@ func (a *app) buildCommand() *cobra.Command {
 The first build takes some ten minutes on two cores and 3 GB of Go's build
 cache; later ones take seconds.`,
 		Example: `  testbed build
-  testbed build --minor 1.34,1.35`,
+  testbed build --minor 1.34,1.35
+  testbed build --minor 1.34 --tests`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.build(cmd, minors, source, cache)
+			return a.build(cmd, minors, source, cache, tests)
 		},
 	}
 	c.Flags().StringSliceVar(&minors, "minor", cluster.Minors(), "minors of Kubernetes")
 	c.Flags().StringVar(&source, "source", "", "folder testbed/kube (default: looked for from here upward)")
+	c.Flags().BoolVar(&tests, "tests", false, "Kubernetes' own end-to-end tests too, for testbed foreign")
 	cacheFlag(c, &cache)
 	return c
 }
@@ -35,7 +40,7 @@ func cacheFlag(c *cobra.Command, cache *string) {
 	c.Flags().StringVar(cache, "cache", "", "folder of built binaries and running clusters (default: k8ntext-testbed in the user's cache folder)")
 }
 
-func (a *app) build(cmd *cobra.Command, minors []string, source, cache string) error {
+func (a *app) build(cmd *cobra.Command, minors []string, source, cache string, tests bool) error {
 	var releases []cluster.Release
 	for _, m := range minors {
 		r, err := cluster.FindRelease(m)
@@ -56,17 +61,23 @@ func (a *app) build(cmd *cobra.Command, minors []string, source, cache string) e
 		}
 	}
 	for _, r := range releases {
-		a.note("building Kubernetes %s", r.Version)
-		path, took, err := cluster.Build(cmd.Context(), r, source, cache, a.stderr)
-		if err != nil {
-			return err
+		builds := []func(context.Context, cluster.Release, string, string, io.Writer) (string, time.Duration, error){cluster.Build}
+		if tests {
+			builds = append(builds, cluster.BuildTests)
 		}
-		if err := a.print(struct {
-			Version string  `json:"version"`
-			Path    string  `json:"path"`
-			Seconds float64 `json:"seconds"`
-		}{r.Version, path, took.Seconds()}, fmt.Sprintf("%s\t%s\t%s", r.Version, path, took.Round(time.Second))); err != nil {
-			return err
+		a.note("building Kubernetes %s", r.Version)
+		for _, build := range builds {
+			path, took, err := build(cmd.Context(), r, source, cache, a.stderr)
+			if err != nil {
+				return err
+			}
+			if err := a.print(struct {
+				Version string  `json:"version"`
+				Path    string  `json:"path"`
+				Seconds float64 `json:"seconds"`
+			}{r.Version, path, took.Seconds()}, fmt.Sprintf("%s\t%s\t%s", r.Version, path, took.Round(time.Second))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -65,6 +65,7 @@ func (a *app) commands() []*cobra.Command {
 		a.buildCommand(),
 		a.planCommand(),
 		a.runCommand(),
+		a.foreignCommand(),
 		a.operatorCommand(),
 		a.coverageCommand(),
 		a.upCommand(),
