@@ -26,9 +26,10 @@ import (
 	"k8ntext/suggest"
 )
 
-// corpora holds the embedded corpora: NAME.jsonl.zst beside its manifest NAME.toml.
+// corpora holds the embedded corpora: NAME.jsonl.zst beside its manifest NAME.toml. The other recordings
+// in the folder are too much for every copy of the program; they are used by their path.
 //
-//go:embed corpora
+//go:embed corpora/sequential-1.34.jsonl.zst corpora/sequential-1.34.toml
 var corpora embed.FS
 
 // Manifest says what a corpus is, how it was made and what its file must be. [Import] writes it as
