@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"k8ntext/testbed/cluster"
@@ -249,8 +250,15 @@ func (r *runner) test(ctx context.Context, n int) (entry, error) {
 	cmd.Args[0] = "e2e.test-" + id
 	cmd.Stdout, cmd.Stderr = log, log
 	e.Start = time.Now().UTC()
-	err = cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return e, err
+	}
+	err = cmd.Wait()
 	e.End = time.Now().UTC()
+	// Some tests leave a kubectl behind that forwards a port: it is in their process group.
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return e, fmt.Errorf("what %s left running: %w", id, err)
+	}
 	e.Exit = cmd.ProcessState.ExitCode()
 	var exit *exec.ExitError
 	switch {
