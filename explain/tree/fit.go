@@ -111,21 +111,31 @@ type part struct {
 	names  []int32  // of each class, what the fit's labels call it
 }
 
-// newPart is the part of all rows that count.
+// newPart is the part of all rows that count, with the classes that occur.
 func newPart(t *Table, labels []int32, classes int, weights []int32) *part {
-	p := &part{codes: t.codes, stride: t.rows, names: make([]int32, classes)}
-	for i := range p.names {
-		p.names[i] = int32(i)
+	counts := func(row int) bool { return weights == nil || weights[row] > 0 }
+	p := &part{codes: t.codes, stride: t.rows}
+	numbers := make([]uint16, classes)
+	for i, l := range labels {
+		if counts(i) {
+			numbers[l] = 1
+		}
+	}
+	for l, occurs := range numbers {
+		if occurs != 0 {
+			numbers[l] = uint16(len(p.names))
+			p.names = append(p.names, int32(l))
+		}
 	}
 	for i, l := range labels {
-		if weights != nil {
-			if weights[i] == 0 {
-				continue
-			}
-			p.weight = append(p.weight, weights[i])
+		if !counts(i) {
+			continue
 		}
 		p.index = append(p.index, int32(i))
-		p.class = append(p.class, uint16(l))
+		p.class = append(p.class, numbers[l])
+		if weights != nil {
+			p.weight = append(p.weight, weights[i])
+		}
 	}
 	return p
 }

@@ -63,9 +63,9 @@ func (w *worker) search(f *fitter, s *state, candidates []candidate) (best split
 
 // sums are what the score of a split is made of.
 type sums struct {
-	left         int64 // weight of the left side
-	leftSquares  int64 // sum of squared class weights
-	rightSquares int64
+	left    int64 // weight of the left side
+	squares int64 // sum over classes of its weight there, squared
+	cross   int64 // sum over classes of its weight there times its weight in the node
 }
 
 // offer takes a split into account.
@@ -74,7 +74,8 @@ func (s *state) offer(best *split, x sums, code, after int) {
 	if x.left < s.minLeaf || right < s.minLeaf {
 		return
 	}
-	if score := float64(x.leftSquares)/float64(x.left) + float64(x.rightSquares)/float64(right); score > best.score {
+	rightSquares := s.squares - 2*x.cross + x.squares
+	if score := float64(x.squares)/float64(x.left) + float64(rightSquares)/float64(right); score > best.score {
 		best.score, best.code, best.after = score, uint16(code), uint16(after)
 	}
 }
@@ -86,20 +87,24 @@ func (w *worker) searchTable(s *state, column []uint16, codes int, nominal bool,
 	w.table = sized(w.table, codes*classes)
 	table := w.table
 	clear(table)
+	// Slices are taken out of the structures: a loop that writes would load them anew each time.
+	index := s.index
+	class := s.class[:len(index)]
 	if s.weight == nil {
-		for i, r := range s.index {
-			table[int(column[r])*classes+int(s.class[i])]++
+		for i, r := range index {
+			table[int(column[r])*classes+int(class[i])]++
 		}
 	} else {
-		for i, r := range s.index {
-			table[int(column[r])*classes+int(s.class[i])] += s.weight[i]
+		weight := s.weight[:len(index)]
+		for i, r := range index {
+			table[int(column[r])*classes+int(class[i])] += weight[i]
 		}
 	}
 	counts := func(code int) []int32 { return table[code*classes : (code+1)*classes] }
 
 	if nominal {
 		for code := range codes {
-			x := countsAgainst(counts(code), s.total, s.squares)
+			x := countsAgainst(counts(code), s.total)
 			switch x.left {
 			case 0:
 			case s.weightSum:
@@ -113,7 +118,7 @@ func (w *worker) searchTable(s *state, column []uint16, codes int, nominal bool,
 	}
 	side := w.side[:classes]
 	clear(side)
-	x := sums{rightSquares: s.squares}
+	var x sums
 	previous := 0
 	for code := range codes {
 		before := x
@@ -140,33 +145,32 @@ func moveCounts(x sums, counts, side, total []int32) sums {
 		n, l := int64(c), int64(side[k])
 		side[k] += c
 		x.left += n
-		x.leftSquares += n * (2*l + n)
-		x.rightSquares += n * (n - 2*(int64(total[k])-l))
+		x.squares += n * (2*l + n)
+		x.cross += n * int64(total[k])
 	}
 	return x
 }
 
 // countsAgainst is the split between class counts and all others.
-func countsAgainst(counts, total []int32, squares int64) sums {
+func countsAgainst(counts, total []int32) sums {
 	total = total[:len(counts)]
 	var x sums
-	cross := int64(0)
 	for k, c := range counts {
 		n := int64(c)
 		x.left += n
-		x.leftSquares += n * n
-		cross += n * int64(total[k])
+		x.squares += n * n
+		x.cross += n * int64(total[k])
 	}
-	x.rightSquares = squares - 2*cross + x.leftSquares
 	return x
 }
 
 // searchLists searches one feature by listing the rows of each code: one pass over the rows to make
 // the lists and one to move the rows in the order of their codes, whatever the number of classes.
 func (w *worker) searchLists(s *state, column []uint16, codes int, nominal bool, best *split) bool {
-	head, next, set := w.head[:codes], w.next[:len(s.index)], w.codes[:(codes+63)/64]
+	index := s.index
+	head, next, set := w.head[:codes], w.next[:len(index)], w.codes[:(codes+63)/64]
 	distinct := 0
-	for i, r := range s.index {
+	for i, r := range index {
 		c := column[r]
 		h := head[c]
 		next[i] = h
@@ -184,7 +188,7 @@ func (w *worker) searchLists(s *state, column []uint16, codes int, nominal bool,
 	}
 	side := w.side[:len(s.total)]
 	clear(side)
-	x := sums{rightSquares: s.squares}
+	var x sums
 	previous := -1
 	for i, word := range set {
 		set[i] = 0
@@ -208,24 +212,26 @@ func (w *worker) searchLists(s *state, column []uint16, codes int, nominal bool,
 
 // moveList moves the rows of a list to the left side.
 func (w *worker) moveList(s *state, x sums, first int32, side []int32) sums {
+	next, class, total := w.next, s.class, s.total[:len(side)]
 	if s.weight == nil {
-		for r := first; r >= 0; r = w.next[r] {
-			k := s.class[r]
-			l := int64(side[k])
-			side[k]++
+		for r := first; r >= 0; r = next[r] {
+			k := class[r]
+			l := side[k]
+			side[k] = l + 1
 			x.left++
-			x.leftSquares += 2*l + 1
-			x.rightSquares -= 2*(int64(s.total[k])-l) - 1
+			x.squares += 2*int64(l) + 1
+			x.cross += int64(total[k])
 		}
 		return x
 	}
-	for r := first; r >= 0; r = w.next[r] {
-		k, n := s.class[r], int64(s.weight[r])
-		l := int64(side[k])
-		side[k] += s.weight[r]
+	weight := s.weight
+	for r := first; r >= 0; r = next[r] {
+		k, n := class[r], int64(weight[r])
+		l := side[k]
+		side[k] = l + weight[r]
 		x.left += n
-		x.leftSquares += n * (2*l + n)
-		x.rightSquares += n * (n - 2*(int64(s.total[k])-l))
+		x.squares += n * (2*int64(l) + n)
+		x.cross += n * int64(total[k])
 	}
 	return x
 }
@@ -233,21 +239,20 @@ func (w *worker) moveList(s *state, x sums, first int32, side []int32) sums {
 // listAgainst is the split between the rows of a list and all others. side is zero and stays so.
 func (w *worker) listAgainst(s *state, first int32, side []int32) sums {
 	var x sums
-	cross := int64(0)
-	for r := first; r >= 0; r = w.next[r] {
-		k, c := s.class[r], int32(1)
-		if s.weight != nil {
-			c = s.weight[r]
+	next, class, weight, total := w.next, s.class, s.weight, s.total[:len(side)]
+	for r := first; r >= 0; r = next[r] {
+		k, c := class[r], int32(1)
+		if weight != nil {
+			c = weight[r]
 		}
 		n, l := int64(c), int64(side[k])
 		side[k] += c
 		x.left += n
-		x.leftSquares += n * (2*l + n)
-		cross += n * int64(s.total[k])
+		x.squares += n * (2*l + n)
+		x.cross += n * int64(total[k])
 	}
-	for r := first; r >= 0; r = w.next[r] {
-		side[s.class[r]] = 0
+	for r := first; r >= 0; r = next[r] {
+		side[class[r]] = 0
 	}
-	x.rightSquares = s.squares - 2*cross + x.leftSquares
 	return x
 }
