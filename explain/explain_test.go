@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -417,5 +418,56 @@ func TestWilson(t *testing.T) {
 		if math.Abs(got.Low-c.low) > .001 || math.Abs(got.High-c.high) > .001 || got.Value != c.share {
 			t.Errorf("share %g of %d groups: %+v, want %g to %g", c.share, c.groups, got, c.low, c.high)
 		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for name, change := range map[string]func(*Problem, *toy){
+		"as it is":      func(*Problem, *toy) {},
+		"one class":     func(_ *Problem, teacher *toy) { teacher.rule = func([]int32) int32 { return 1 } },
+		"without time":  func(p *Problem, _ *toy) { p.Time, p.Group = nil, nil },
+		"truth and own": func(p *Problem, _ *toy) { p.Truth, p.Own = make([]int32, 800), make([]int32, 800); p.Truth[3] = -1 },
+		"500 classes": func(p *Problem, teacher *toy) {
+			for k := range 500 {
+				p.Classes = append(p.Classes, fmt.Sprint(k))
+			}
+			teacher.rule = func(row []int32) int32 { return row[4]*50 + row[5]*3 + row[6] }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, teacher := toyProblem(t, 800, 10)
+			change(p, teacher)
+			e, err := Explain(t.Context(), p, Options{Probes: 20, Single: 3, Folds: 2, Honest: HonestOptions{Bootstraps: 3}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// JSON knows no NaN.
+			if _, err := json.Marshal(e.Report); err != nil {
+				t.Errorf("the report cannot be written: %v", err)
+			}
+			if e.Report.Asked != teacher.asked {
+				t.Errorf("the teacher was asked about %d rows, the report says %d", teacher.asked, e.Report.Asked)
+			}
+			if u := e.Report.Unexplained; math.Abs(u.Share.Value+e.Report.Tree.Fidelity.Agreement.Value-1) > 1e-9 {
+				t.Errorf("unexplained are %g, explained %g", u.Share.Value, e.Report.Tree.Fidelity.Agreement.Value)
+			}
+			if name != "as it is" {
+				return
+			}
+			if got := e.Report.Top[0].Feature; got != "f0@0" {
+				t.Errorf("the most important feature is %s, want f0@0", got)
+			}
+			if first := e.Report.Permuted[0].What; first != "f0" && first != "@0" {
+				t.Errorf("exchanging %s changes most, want f0 or @0", first)
+			}
+			for _, x := range e.Report.Permuted {
+				if x.What == "f3" && x.Teacher.Value != 0 {
+					t.Errorf("exchanging f3, which the teacher does not look at, changes %g of its answers", x.Teacher.Value)
+				}
+			}
+			if c := e.Report.Confirmed; c == nil || c.Value < .9 {
+				t.Errorf("of the counterfactuals %+v are confirmed, the tree knows the rule", c)
+			}
+		})
 	}
 }
