@@ -72,6 +72,8 @@ type Explanation struct {
 	Problem *Problem
 	Honest  *HonestResult
 	Trustee *TrusteeResult
+
+	answers []int32 // of the teacher for the reporting rows
 }
 
 // study is what the sections are made from.
@@ -146,7 +148,7 @@ func Explain(ctx context.Context, p *Problem, o Options) (*Explanation, error) {
 		}
 	}
 	s.r.Classes = len(classes)
-	return &Explanation{s.r, p, s.h, s.t}, nil
+	return &Explanation{s.r, p, s.h, s.t, s.teacher}, nil
 }
 
 func (o Options) withDefaults() Options {
