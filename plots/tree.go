@@ -125,16 +125,16 @@ func sans(points float64, align text.XAlignment) text.Style {
 	}
 }
 
-// fit cuts a text to a width.
+// fit cuts a text to a width, at its beginning: a path's end and a question's value say most.
 func fit(style text.Style, s string, width vg.Length) string {
 	if style.Width(s) <= width {
 		return s
 	}
 	runes := []rune(s)
-	for len(runes) > 1 && style.Width(string(runes)+"…") > width {
-		runes = runes[:len(runes)-1]
+	for len(runes) > 1 && style.Width("…"+string(runes)) > width {
+		runes = runes[1:]
 	}
-	return string(runes) + "…"
+	return "…" + string(runes)
 }
 
 // boxColour is pale: text stands on it. Neighbouring classes get hues far apart.

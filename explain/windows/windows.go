@@ -38,6 +38,8 @@ type Options struct {
 	Position int
 	// Rows bounds the windows: of more, so many are taken, evenly over time; 0: 4000, negative: all.
 	Rows int
+	// Include lists events whose windows are taken in any case, beyond Rows.
+	Include []int32
 	// Events, where not nil, are the only events that windows may hold, ascending.
 	Events []int32
 	// Seen takes windows with events that the model was trained on too; else such windows are left out.
@@ -182,10 +184,14 @@ func choose(t *model.Tagger, c *dataset.Corpus, o Options) (starts []int32, seen
 		return nil, false, errors.New("no window lies within the events that may be used")
 	}
 	if n := len(starts); o.Rows > 0 && n > o.Rows {
-		for i := range o.Rows {
-			starts[i] = starts[i*n/o.Rows]
+		kept := make([]int32, 0, o.Rows)
+		for i, s := range starts {
+			// Of n starts in Rows equal shares, the first of each share.
+			if i == 0 || i*o.Rows/n != (i-1)*o.Rows/n || slices.Contains(o.Include, s+int32(o.Position)-1) {
+				kept = append(kept, s)
+			}
 		}
-		starts = starts[:o.Rows]
+		starts = kept
 	}
 	return starts, seen && o.Seen, nil
 }
