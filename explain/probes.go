@@ -148,7 +148,7 @@ func (s *study) reaches() error {
 		}
 		var near []int
 		for f, x := range s.p.Features {
-			if max(x.Offset, -x.Offset) <= reach {
+			if max(x.Offset, -x.Offset) <= reach && (s.o.Honest.Features == nil || slices.Contains(s.o.Honest.Features, f)) {
 				near = append(near, f)
 			}
 		}

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,7 +84,26 @@ func TestComponents(t *testing.T) {
 	if short.Table.Rows() != 5 {
 		t.Errorf("%d rows, asked for 5", short.Table.Rows())
 	}
+	wanted := int32(tagger.Config.Window/2 + 3)
+	with, err := New(tagger, c, Options{Seen: true, Rows: 2, Include: []int32{wanted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer with.Close()
+	if !slices.Contains(with.Centre, wanted) {
+		t.Errorf("event %d was asked for, the rows explain %v", wanted, with.Centre)
+	}
 	if _, err := explain.Honest(t.Context(), short.Problem, explain.HonestOptions{}); err == nil {
 		t.Error("five windows that overlap are cut into three parts")
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"namespaces": "namespaces", "": `""`, "a b": "a b", "\x1b[31m": `"\x1b[31m"`, `quo"te`: `"quo\"te"`, strings.Repeat("x", 70): strings.Repeat("x", 60) + "…",
+	} {
+		if got := Printable(text); got != want {
+			t.Errorf("%q is shown as %s, want %s", text, got, want)
+		}
 	}
 }

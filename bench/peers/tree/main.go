@@ -41,6 +41,8 @@ func bouts() []bout {
 		{"fit 14000x2340x200", 3, 1, false},
 		{"trustee 5000x390x20 10 3", 3, 1, false},
 		{"honest 5000x390x20 10 3", 1, 1, true},
+		{"trustee windows 2 1", 1, 1, false},
+		{"honest windows 10 3", 1, 1, true},
 		{"trustee digits 50 5", 2, 1, false},
 		{"honest digits 50 5", 1, 1, true},
 	}
@@ -102,7 +104,7 @@ func run(args []string) error {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, b.task)
-		if err := plantFor(dir, b.task); err != nil {
+		if err := prepare(dir, b.task); err != nil {
 			return err
 		}
 		contestants, err := start(dir, self, *python, script, b.ours)
@@ -132,14 +134,23 @@ func run(args []string) error {
 	return nil
 }
 
-// plantFor writes the rows of a task whose rows are named by their sizes.
-func plantFor(dir, task string) error {
+// prepare writes the rows of a task that are not there yet.
+func prepare(dir, task string) error {
 	name := strings.Fields(task)[1]
 	path := filepath.Join(dir, name+".rows")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if name == "windows" {
+		r, err := ofNetwork()
+		if err != nil {
+			return err
+		}
+		return r.write(path)
+	}
 	var count, features, classes int
 	if _, err := fmt.Sscanf(name, "%dx%dx%d", &count, &features, &classes); err != nil {
-		_, err := os.Stat(path) // it is there already
-		return err
+		return fmt.Errorf("task %q: its rows are not known: %w", task, err)
 	}
 	r := plant(count, features, classes, 1)
 	return r.write(path)

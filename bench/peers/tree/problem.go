@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"k8ntext/dataset"
 	"k8ntext/explain"
 	"k8ntext/explain/tree"
+	"k8ntext/explain/windows"
+	"k8ntext/model/pretrained"
 )
 
 // rows are whole numbers, row by row, and the class that the teacher gives each row. The last fifth is
@@ -56,6 +59,39 @@ func plant(count, features, classes int, seed uint64) rows {
 		}
 	}
 	return r
+}
+
+// ofNetwork is windows of the embedded corpus as our default model sees them, labelled by it.
+func ofNetwork() (*rows, error) {
+	ctx := context.Background()
+	tagger, err := pretrained.Default()
+	if err != nil {
+		return nil, err
+	}
+	corpus, err := dataset.Load(ctx, "sequential-1.34", nil)
+	if err != nil {
+		return nil, err
+	}
+	w, err := windows.New(tagger, corpus, windows.Options{Seen: true})
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	r := &rows{count: w.Table.Rows(), features: w.Table.Features(), classes: len(w.Classes)}
+	var batch [][]int32
+	for i := range r.count {
+		row := w.Table.Row(i, nil)
+		r.values = append(r.values, row...)
+		if batch = append(batch, row); len(batch) < 256 && i < r.count-1 {
+			continue
+		}
+		labels, err := w.Teacher.Predict(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		r.labels, batch = append(r.labels, labels...), nil
+	}
+	return r, nil
 }
 
 // table is the rows in the form that the tree builder takes.
