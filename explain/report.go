@@ -110,6 +110,9 @@ func Explain(ctx context.Context, p *Problem, o Options) (*Explanation, error) {
 		Name: p.Name, Seen: p.Seen, Rows: p.Table.Rows(), Features: len(p.Features), Parts: s.h.Parts,
 		Train: len(s.h.Parts.Train), Select: len(s.h.Parts.Select), Report: len(s.h.Parts.Report), Options: o,
 	}
+	if s.h.Candidates[s.h.Chosen].Bootstrap {
+		s.r.Notes = append(s.r.Notes, "The tree that agrees most with the others was grown on resampled contexts: its numbers of training rows count rows as often as they were drawn.")
+	}
 	for f := range p.Features {
 		if len(p.Table.Values(f)) > 1 {
 			s.r.Varying++

@@ -243,12 +243,14 @@ func HTML(w io.Writer, e *explain.Explanation, figures []*plots.Figure) error {
 		svgs[f.ID], notes[f.ID] = template.HTML("<svg"+svg), f.Note
 	}
 	page, err := template.New("explain").Funcs(template.FuncMap{
-		"clean":    plots.Printable,
-		"share":    func(x float64) string { return fmt.Sprintf("%.3f", x) },
-		"interval": func(x explain.Interval) string { return fmt.Sprintf("%.3f [%.3f, %.3f]", x.Value, x.Low, x.High) },
-		"figure":   func(id string) template.HTML { return svgs[id] },
-		"note":     func(id string) string { return notes[id] },
-		"join":     strings.Join,
+		"clean": plots.Printable,
+		"share": func(x float64) string { return fmt.Sprintf("%.3f", x) },
+		"interval": func(x explain.Interval) string { // does not break
+			return fmt.Sprintf("%.3f\u00a0[%.3f,\u00a0%.3f]", x.Value, x.Low, x.High)
+		},
+		"figure": func(id string) template.HTML { return svgs[id] },
+		"note":   func(id string) string { return notes[id] },
+		"join":   strings.Join,
 		"first": func(n int, leaves []explain.LeafReport) []explain.LeafReport {
 			return leaves[:min(n, len(leaves))]
 		},
