@@ -41,7 +41,7 @@ func bouts() []bout {
 		{"fit 14000x2340x200", 3, 1, false},
 		{"trustee 5000x390x20 10 3", 3, 1, false},
 		{"honest 5000x390x20 10 3", 1, 1, true},
-		{"trustee windows 2 1", 1, 1, false},
+		{"trustee windows 2 1", 3, 1, false},
 		{"honest windows 10 3", 1, 1, true},
 		{"trustee digits 50 5", 2, 1, false},
 		{"honest digits 50 5", 1, 1, true},
