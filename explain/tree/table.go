@@ -63,6 +63,27 @@ func (t *Table) Row(row int, dst []int32) []int32 {
 	return dst
 }
 
+// Gather writes all values of rows to dst, one slice for each of them, which it makes where dst has
+// none. For many rows it is far faster than Row: it goes through the table a few columns at a time.
+func (t *Table) Gather(rows []int32, dst [][]int32) [][]int32 {
+	for len(dst) < len(rows) {
+		dst = append(dst, make([]int32, t.Features()))
+	}
+	dst = dst[:len(rows)]
+	// A few columns at a time: what is read and what is written then stays in the cache.
+	const together = 16
+	for from := 0; from < len(t.values); from += together {
+		to := min(from+together, len(t.values))
+		for i, r := range rows {
+			row := dst[i][from:to]
+			for j := range row {
+				row[j] = t.values[from+j][t.codes[(from+j)*t.rows+int(r)]]
+			}
+		}
+	}
+	return dst
+}
+
 func (t *Table) column(feature int) []uint16 { return t.codes[feature*t.rows : (feature+1)*t.rows] }
 
 func (t *Table) maxCodes() int {

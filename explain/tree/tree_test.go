@@ -319,6 +319,9 @@ func TestFind(t *testing.T) {
 			t.Errorf("the path to leaf %d is %v", leaf, path)
 		}
 	}
+	if diff := cmp.Diff([][]int32{rows[4], rows[0]}, table.Gather([]int32{4, 0}, make([][]int32, 0, 9))); diff != "" {
+		t.Errorf("two rows of the table (-want +got):\n%s", diff)
+	}
 	if got := tree.Nodes[tree.Find([]int32{1000, -1000})].Feature; got != Leaf { // values never seen
 		t.Errorf("an unknown row ends at a node that asks for feature %d", got)
 	}
