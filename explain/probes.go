@@ -299,7 +299,7 @@ func (s *study) counterfactuals() error {
 		return nil
 	}
 	share := wilson(ratio(confirmed, len(s.r.Changes)), len(groups))
-	s.r.Confirmed = &share
+	s.r.Confirmed, s.r.Tried = &share, len(s.r.Changes)
 	s.r.Changes = spread(s.r.Changes, maxExamples)
 	return nil
 }

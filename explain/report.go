@@ -57,6 +57,7 @@ type Report struct {
 	Reaches    []Reach          `json:"reaches,omitempty"`
 	Single     []SingleClass    `json:"single_classes,omitempty"`
 	Changes    []Counterfactual `json:"counterfactuals,omitempty"`
+	Tried      int              `json:"counterfactuals_tried"` // of which Changes has some
 	Confirmed  *Interval        `json:"counterfactuals_confirmed,omitempty"`
 	Stability  Stability        `json:"stability"`
 
