@@ -24,7 +24,8 @@ type Figure struct {
 
 	width, height vg.Length
 	plot          *plot.Plot
-	legend        plot.Legend // stands above the axes, where it covers no point
+	legend        plot.Legend         // stands above the axes, where it covers no point
+	paint         func(c draw.Canvas) // where not nil, draws the figure instead of plot and legend
 }
 
 // Formats are the file formats in which every figure is written.
@@ -42,9 +43,13 @@ func (f *Figure) Write(w io.Writer, format string) error {
 	page := draw.NewCanvas(canvas, f.width, f.height)
 	page.FillPolygon(color.White, []vg.Point{{}, {X: f.width}, {X: f.width, Y: f.height}, {Y: f.height}})
 	inside := draw.Crop(page, vg.Points(4), -vg.Points(4), vg.Points(4), -vg.Points(4))
-	legend := f.legend.Rectangle(inside).Size().Y + vg.Points(6)
-	f.legend.Draw(inside)
-	f.plot.Draw(draw.Crop(inside, 0, 0, 0, -legend))
+	if f.paint != nil {
+		f.paint(inside)
+	} else {
+		legend := f.legend.Rectangle(inside).Size().Y + vg.Points(6)
+		f.legend.Draw(inside)
+		f.plot.Draw(draw.Crop(inside, 0, 0, 0, -legend))
+	}
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return fmt.Errorf("draw %s as %s: %w", f.ID, format, err)

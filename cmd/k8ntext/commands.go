@@ -8,6 +8,7 @@ func (a *app) commands() []*cobra.Command {
 		a.predictCommand(),
 		a.trainCommand(),
 		a.evaluateCommand(),
+		a.explainCommand(),
 		a.experimentCommand(),
 		a.modelCommand(),
 		a.collectCommand(),
