@@ -311,7 +311,15 @@ func (a *attribution) collected(q *Request) verdict {
 	if v := a.ended(i, t, class); len(v.of) > 0 {
 		return v
 	}
-	return a.work(i, t, class).or(a.made(i, class)) // it makes sure that an owner is still there
+	// It makes sure that an owner is still there: because something just changed, or when it starts.
+	if tree := a.trees[a.root(i, t)]; tree != nil && i.resource != "nodes" {
+		for _, c := range tree.changes {
+			if c.at <= t && t-c.at < 2*lag {
+				return a.work(i, t, class)
+			}
+		}
+	}
+	return a.background(q, "background:gc-check")
 }
 
 // furnished is what every namespace gets: its account and the cluster's certificate.
