@@ -9,7 +9,8 @@ import (
 )
 
 // WindowLabeler says what single windows make of one of their events. Windows are given as feature ids,
-// so that it can also be asked about windows that no log holds. It is not safe for concurrent use.
+// so that it can also be asked about windows that no log holds; for a model that copies labels these do not
+// say what the labels of tied events are, so there is none for such models. It is not safe for concurrent use.
 type WindowLabeler struct {
 	tagger  *Tagger
 	layout  layout
@@ -23,6 +24,9 @@ func (t *Tagger) WindowLabeler(o VoteOptions) (*WindowLabeler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("label single windows: %w", err)
 	}
+	if t.Config.ties() > 0 {
+		return nil, errors.New("label single windows: the model copies labels of other events, which a window's features do not tell: use a model trained with copy = false")
+	}
 	w := &WindowLabeler{tagger: t, layout: newLayout(t.Network(), t.Encoder.Sizes(), o.Batch)}
 	for range o.Threads {
 		n, err := NewNetwork(t.Network(), t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Frozen: true})
@@ -30,7 +34,7 @@ func (t *Tagger) WindowLabeler(o VoteOptions) (*WindowLabeler, error) {
 			return nil, errors.Join(fmt.Errorf("label single windows: %w", err), w.Close())
 		}
 		w.engines = append(w.engines, engine{network: n, batch: w.layout.newBatch()})
-		w.polls = append(w.polls, newPoll(o.Rule, t.Space))
+		w.polls = append(w.polls, newPoll(o.Rule, t.Space, 0))
 	}
 	return w, nil
 }
@@ -97,13 +101,13 @@ func (w *WindowLabeler) part(engine int, windows [][]int32, position int, out []
 	if err != nil {
 		return err
 	}
-	width := components * poll.m
+	width := poll.width()
 	tally := poll.newTally()
 	for slot := range windows {
 		tally.reset()
 		row := position*l.batch + slot
-		poll.add(tally, logp[row*width:(row+1)*width], position, l.window)
-		out[slot] = poll.result(tally)
+		poll.add(tally, logp[row*width:(row+1)*width], nil, position, l.window)
+		out[slot] = poll.result(tally, nil)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func (a *app) explained(ctx context.Context, p *progress, x *explainFlags, m *mo
 		if err != nil {
 			return nil, nil, w, err
 		}
-		corpus, err := experiments.LoadCorpus(ctx, corpusName, tagger.Config.Labels)
+		corpus, err := experiments.LoadCorpus(ctx, experiments.Corpora{corpusName}, tagger.Config.Labels)
 		if err == nil {
 			a.reportSkipped(corpus.Read)
 		}
@@ -176,7 +176,7 @@ func (a *app) explained(ctx context.Context, p *progress, x *explainFlags, m *mo
 	if err != nil {
 		return nil, nil, w, err
 	}
-	corpus, err := experiments.LoadCorpus(ctx, corpusName, config.Labels)
+	corpus, err := experiments.LoadCorpus(ctx, experiments.Corpora{corpusName}, config.Labels)
 	if err != nil {
 		return nil, nil, w, err
 	}
@@ -253,7 +253,7 @@ to another label. FILE may be the name of a corpus.`,
 			if err != nil {
 				return err
 			}
-			corpus, err := experiments.LoadCorpus(cmd.Context(), file, tagger.Config.Labels)
+			corpus, err := experiments.LoadCorpus(cmd.Context(), experiments.Corpora{file}, tagger.Config.Labels)
 			if err != nil {
 				return err
 			}
