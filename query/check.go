@@ -2,8 +2,6 @@ package query
 
 import (
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -228,11 +226,11 @@ func (c *checker) call(o *operand) (term, error) {
 		if err != nil {
 			return t, errorAt(arg.Pos, "write \\\\ for a backslash, or quote the pattern with `", "a text with an unknown escape")
 		}
-		p, cost, err := compilePattern(s, MaxRegexp-c.instructions)
+		p, err := compilePattern(s, MaxRegexp-c.instructions)
 		if err != nil {
 			return t, errorAt(arg.Pos, "", "%v", err)
 		}
-		c.instructions += cost
+		c.instructions += int(p.cost)
 		t.kind, t.pattern = text, p
 		return t, nil
 	case "any", "all", "exists":
@@ -331,8 +329,14 @@ func (c *checker) path(pos lexer.Position, p *path) (term, error) {
 		t.from = listOf{f.list}
 	case f.there != nil:
 		t.from = objectOf{f.there}
+	case f.text != nil:
+		t.from = eventText{f.text}
+	case f.time != nil:
+		t.from = eventTime{f.time}
+	case f.number != nil:
+		t.from = numberOf{f.number}
 	default:
-		t.from = scalarOf{f.scalar}
+		t.from = contextText{f.ofContext}
 	}
 	return t, nil
 }
@@ -581,37 +585,4 @@ func parseOffset(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("more than 200 years from now")
 	}
 	return time.Duration(sign * sum), nil
-}
-
-// compilePattern compiles a regular expression of at most so many instructions, estimated before they
-// are made: (a{1000}){...} is short to write.
-func compilePattern(s string, most int) (*pattern, int, error) {
-	tree, err := syntax.Parse(s, syntax.Perl)
-	if err != nil {
-		if e, ok := err.(*syntax.Error); ok {
-			return nil, 0, fmt.Errorf("no regular expression: %s: %s", e.Code, shown(e.Expr))
-		}
-		return nil, 0, fmt.Errorf("no regular expression: %s", shown(err.Error()))
-	}
-	cost := instructions(tree)
-	if cost > most {
-		return nil, 0, fmt.Errorf("the regular expressions of a query are larger than %d instructions: repeat less", MaxRegexp)
-	}
-	re, err := regexp.Compile(s)
-	if err != nil {
-		return nil, 0, fmt.Errorf("no regular expression: %s", shown(err.Error()))
-	}
-	return &pattern{re, int64(cost)}, cost, nil
-}
-
-// instructions estimates the size of a compiled expression, and never less than 1.
-func instructions(re *syntax.Regexp) int {
-	n := 1 + len(re.Rune)
-	for _, sub := range re.Sub {
-		n += instructions(sub)
-	}
-	if re.Op == syntax.OpRepeat {
-		n *= max(re.Min, re.Max, 1)
-	}
-	return min(n, 1<<20) // the product of two stays in an int
 }

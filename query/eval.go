@@ -2,7 +2,6 @@ package query
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 	"time"
 
@@ -90,6 +89,9 @@ func count(e *env, of condition, answer bool, most int) int {
 
 func (c existing) holds(e *env) bool {
 	e.spend(1)
+	if t, ok := c.from.(eventText); ok {
+		return e.event != nil && t.get(e.event) != ""
+	}
 	return c.from.visit(e, presence{})
 }
 
@@ -126,20 +128,43 @@ type visitor interface {
 }
 
 type (
-	scalarOf struct{ get func(*env) (value, bool) }
+	contextText struct{ get func(*Context) string }
+	eventText   struct{ get func(*audit.Event) string }
+	eventTime   struct {
+		get func(*audit.Event) time.Time
+	}
+	numberOf struct {
+		get func(*env) (float64, bool)
+	}
 	listOf   struct{ get func(*audit.Event) []string }
 	objectOf struct{ there func(*audit.Event) bool }
 	mapEntry struct {
-		entry func(ev *audit.Event, key string, keyed bool) ([]string, string, bool)
+		entry func(ev *audit.Event, key string, keyed bool) mapValue
 		key   string
 		keyed bool
 	}
 	counted struct{ of condition }
 )
 
-func (o scalarOf) visit(e *env, v visitor) bool {
-	x, ok := o.get(e)
-	return ok && v.accept(e, x)
+func (o contextText) visit(e *env, v visitor) bool {
+	return v.accept(e, value{kind: text, text: o.get(e.context)})
+}
+
+func (o eventText) visit(e *env, v visitor) bool {
+	return e.event != nil && v.accept(e, value{kind: text, text: o.get(e.event)})
+}
+
+func (o eventTime) visit(e *env, v visitor) bool {
+	if e.event == nil {
+		return false
+	}
+	t := o.get(e.event)
+	return !t.IsZero() && v.accept(e, value{kind: moment, time: t})
+}
+
+func (o numberOf) visit(e *env, v visitor) bool {
+	f, ok := o.get(e)
+	return ok && v.accept(e, value{kind: number, number: f})
 }
 
 func (o listOf) visit(e *env, v visitor) bool {
@@ -167,16 +192,16 @@ func (o mapEntry) visit(e *env, v visitor) bool {
 	if e.event == nil {
 		return false
 	}
-	texts, one, ok := o.entry(e.event, o.key, o.keyed)
+	m := o.entry(e.event, o.key, o.keyed)
 	switch {
-	case !ok:
+	case !m.ok:
 		return false
 	case !o.keyed:
 		return v.accept(e, value{kind: object})
-	case texts != nil:
-		return acceptAny(e, texts, v)
+	case m.list != nil:
+		return acceptAny(e, m.list, v)
 	}
-	return v.accept(e, value{kind: text, text: one})
+	return v.accept(e, value{kind: text, text: m.text})
 }
 
 func (o counted) visit(e *env, v visitor) bool {
@@ -234,18 +259,6 @@ func (o operator) allows(order int) bool {
 	return order >= 0
 }
 
-// pattern is a regular expression and its cost.
-type pattern struct {
-	*regexp.Regexp
-	instructions int64
-}
-
-// afford pays for matching n bytes; false: the budget does not reach.
-func (p *pattern) afford(e *env, n int) bool {
-	e.spend(1 + int64(n)*p.instructions/8)
-	return !e.exhausted()
-}
-
 // test is one side of a comparison: an operator and a constant.
 type test struct {
 	op      operator
@@ -259,7 +272,15 @@ type tested struct {
 	tests []test
 }
 
-func newTested(from operandReader, tests ...test) *tested { return &tested{from, tests} }
+func newTested(from operandReader, tests ...test) condition {
+	switch from := from.(type) {
+	case eventText:
+		return &testedText{from, tests}
+	case eventTime:
+		return &testedTime{from, tests}
+	}
+	return &tested{from, tests}
+}
 
 func (c *tested) holds(e *env) bool {
 	e.spend(1)
@@ -275,22 +296,74 @@ func (c *tested) accept(e *env, v value) bool {
 	return true
 }
 
-func (t *test) passes(e *env, v value) bool {
-	if v.kind == dynamic {
-		return t.passesJSON(e, v.json)
+// testedText and testedTime are tested, of what most conditions speak of.
+type testedText struct {
+	from  eventText
+	tests []test
+}
+
+func (c *testedText) holds(e *env) bool {
+	e.spend(1)
+	if e.event == nil {
+		return false
 	}
-	if t.pattern != nil {
-		return t.pattern.afford(e, len(v.text)) && t.pattern.MatchString(v.text)
+	s := c.from.get(e.event)
+	for i := range c.tests {
+		if !c.tests[i].passesText(e, s) {
+			return false
+		}
+	}
+	return true
+}
+
+type testedTime struct {
+	from  eventTime
+	tests []test
+}
+
+func (c *testedTime) holds(e *env) bool {
+	e.spend(1)
+	if e.event == nil {
+		return false
+	}
+	at := c.from.get(e.event)
+	if at.IsZero() {
+		return false
+	}
+	for i := range c.tests {
+		if t := &c.tests[i]; !t.op.allows(at.Compare(t.value.time)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *test) passes(e *env, v value) bool {
+	switch v.kind {
+	case dynamic:
+		return t.passesJSON(e, v.json)
+	case text:
+		return t.passesText(e, v.text)
 	}
 	order, ok := compareValues(v, t.value)
 	return ok && t.op.allows(order)
+}
+
+func (t *test) passesText(e *env, s string) bool {
+	switch {
+	case t.pattern != nil:
+		return t.pattern.matches(e, s)
+	case t.op == equal:
+		return s == t.value.text
+	}
+	return t.op.allows(strings.Compare(s, t.value.text))
 }
 
 func (t *test) passesJSON(e *env, raw jsontext.Value) bool {
 	switch {
 	case t.pattern != nil:
 		s, ok := stringOf(raw)
-		return ok && t.pattern.afford(e, len(s)) && t.pattern.Match(s)
+		return ok && t.pattern.matchesBytes(e, s)
 	case t.value.kind == text:
 		s, ok := stringOf(raw)
 		if !ok {

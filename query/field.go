@@ -34,39 +34,33 @@ type field struct {
 	kind  kind // of a list: of its elements
 	label bool // its texts are labels
 
-	// scalar reads a value; false: it is absent. Those of a context ignore the event.
-	scalar func(e *env) (value, bool)
-	list   func(*audit.Event) []string
-	// entry reads the texts under a key of a map; without a key (not ok), it tells by any element
-	// whether the map has entries.
-	entry func(ev *audit.Event, key string, keyed bool) (texts []string, one string, ok bool)
-	body  func(*audit.Event) jsontext.Value
-	there func(*audit.Event) bool // an object
+	ofContext func(*Context) string
+	number    func(*env) (float64, bool) // false: absent
+	text      func(*audit.Event) string  // empty: absent
+	time      func(*audit.Event) time.Time
+	list      func(*audit.Event) []string
+	entry     func(ev *audit.Event, key string, keyed bool) mapValue
+	body      func(*audit.Event) jsontext.Value
+	there     func(*audit.Event) bool // of an object
+}
+
+// mapValue is what a map has under a key, or without a key whether it has anything.
+type mapValue struct {
+	ok   bool
+	text string   // where texts is nil
+	list []string // of a map of lists
 }
 
 // fields are the names, sorted.
 func fields() []field {
 	ofContext := func(name string, get func(*Context) string) field {
-		return field{name: name, kind: text, scalar: func(e *env) (value, bool) {
-			return value{kind: text, text: get(e.context)}, true
-		}}
+		return field{name: name, kind: text, ofContext: get}
 	}
 	ofEvent := func(name string, get func(*audit.Event) string) field {
-		return field{name: name, kind: text, scalar: func(e *env) (value, bool) {
-			if e.event == nil {
-				return value{}, false
-			}
-			return value{kind: text, text: get(e.event)}, true
-		}}
+		return field{name: name, kind: text, text: get}
 	}
 	ofTime := func(name string, get func(*audit.Event) time.Time) field {
-		return field{name: name, kind: moment, scalar: func(e *env) (value, bool) {
-			if e.event == nil {
-				return value{}, false
-			}
-			t := get(e.event)
-			return value{kind: moment, time: t}, !t.IsZero()
-		}}
+		return field{name: name, kind: moment, time: get}
 	}
 	ofRef := func(name string, get func(*audit.ObjectRef) string) field {
 		return ofEvent("objectRef."+name, func(ev *audit.Event) string {
@@ -108,16 +102,13 @@ func fields() []field {
 				}
 				return nil
 			}},
-			{name: prefix + ".extra", kind: text, entry: func(ev *audit.Event, key string, keyed bool) ([]string, string, bool) {
+			{name: prefix + ".extra", kind: text, entry: func(ev *audit.Event, key string, keyed bool) mapValue {
 				u := get(ev)
-				if u == nil {
-					return nil, "", false
+				if u == nil || !keyed {
+					return mapValue{ok: u != nil && len(u.Extra) > 0}
 				}
-				if !keyed {
-					return nil, "", len(u.Extra) > 0
-				}
-				texts, ok := u.Extra[key]
-				return texts, "", ok
+				list, ok := u.Extra[key]
+				return mapValue{ok: ok, list: list}
 			}},
 		}
 	}
@@ -129,9 +120,7 @@ func fields() []field {
 		ofContext("id", func(c *Context) string { return c.ID }),
 		ofContext("operation", func(c *Context) string { return c.Operation }),
 		ofContext("parent", func(c *Context) string { return c.Parent }),
-		{name: "size", kind: number, scalar: func(e *env) (value, bool) {
-			return value{kind: number, number: float64(len(e.context.Events))}, true
-		}},
+		{name: "size", kind: number, number: func(e *env) (float64, bool) { return float64(len(e.context.Events)), true }},
 
 		ofEvent("auditID", func(ev *audit.Event) string { return ev.AuditID }),
 		ofEvent("level", func(ev *audit.Event) string { return ev.Level }),
@@ -152,12 +141,12 @@ func fields() []field {
 			return ev.Stages[len(ev.Stages)-1].Time
 		}),
 		{name: "sourceIPs", kind: text, list: func(ev *audit.Event) []string { return ev.SourceIPs }},
-		{name: "annotations", kind: text, entry: func(ev *audit.Event, key string, keyed bool) ([]string, string, bool) {
+		{name: "annotations", kind: text, entry: func(ev *audit.Event, key string, keyed bool) mapValue {
 			if !keyed {
-				return nil, "", len(ev.Annotations) > 0
+				return mapValue{ok: len(ev.Annotations) > 0}
 			}
 			one, ok := ev.Annotations[key]
-			return nil, one, ok
+			return mapValue{ok: ok, text: one}
 		}},
 
 		{name: "objectRef", kind: object, there: func(ev *audit.Event) bool { return ev.ObjectRef != nil }},
@@ -171,11 +160,11 @@ func fields() []field {
 		ofRef("resourceVersion", func(o *audit.ObjectRef) string { return o.ResourceVersion }),
 
 		{name: "responseStatus", kind: object, there: func(ev *audit.Event) bool { return ev.ResponseStatus != nil }},
-		{name: "responseStatus.code", kind: number, scalar: func(e *env) (value, bool) {
+		{name: "responseStatus.code", kind: number, number: func(e *env) (float64, bool) {
 			if e.event == nil || e.event.ResponseStatus == nil {
-				return value{}, false
+				return 0, false
 			}
-			return value{kind: number, number: float64(e.event.ResponseStatus.Code)}, true
+			return float64(e.event.ResponseStatus.Code), true
 		}},
 		ofStatus("status", func(s *audit.ResponseStatus) string { return s.Status }),
 		ofStatus("reason", func(s *audit.ResponseStatus) string { return s.Reason }),
