@@ -11,6 +11,7 @@ func (a *app) commands() []*cobra.Command {
 		a.experimentCommand(),
 		a.modelCommand(),
 		a.collectCommand(),
+		a.queryCommand(),
 		a.corpusCommand(),
 		a.labelCommand(),
 		a.featureCommand(),
