@@ -7,6 +7,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/agext/levenshtein"
 	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
 
@@ -176,9 +177,18 @@ func syntaxError(err error) error {
 		}
 	case "in":
 		hint = "write a == ... for each, joined by or"
+	case "==", "!=", "<", "<=", ">", ">=":
+		hint = "a comparison has a name or a value on each side, without parentheses around it"
+	case ")":
+		hint = "a condition is missing before it, or it closes nothing"
 	default:
-		if strings.Trim(lower, "abcdefghijklmnopqrstuvwxyz") == "" && len(word) <= 4 {
-			hint = fmt.Sprintf("did you mean %q?", suggest.Nearest(lower, []string{"and", "or", "not"}))
+		near := suggest.Nearest(lower, []string{"and", "or", "not"})
+		switch {
+		case token.Unexpected.Type != grammar().Lexer().Symbols()["Name"]:
+		case len(word) <= 4 && levenshtein.Distance(lower, near, nil) <= 2:
+			hint = fmt.Sprintf("did you mean %q?", near)
+		default:
+			hint = "join conditions with and, or"
 		}
 	}
 	return errorAt(pos, hint, "unexpected %s", shown(word))

@@ -147,7 +147,14 @@ func TestNoAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(50, func() { b.count(q) }); n >= 1 {
+		e := new(env) // Match takes it from a pool, which under the race detector forgets
+		n := testing.AllocsPerRun(50, func() {
+			for i := range b.contexts {
+				*e = env{context: &b.contexts[i], event: b.contexts[i].Trigger, budget: DefaultBudget}
+				q.root.holds(e)
+			}
+		})
+		if n > 0 {
 			t.Errorf("%s: %v allocations for %d contexts", text, n, len(b.contexts))
 		}
 	}
