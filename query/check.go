@@ -245,15 +245,15 @@ func (c *checker) path(pos lexer.Position, p *path) (term, error) {
 	fail := func(at lexer.Position, hint, format string, args ...any) (term, error) {
 		return term{}, errorAt(at, hint, format, args...)
 	}
-	names := c.expand(p.Name)
-	steps := p.Steps
-	f := c.field(strings.Join(names, "."))
-	for f == nil && len(names) > 1 { // an alias into a body
-		names = names[:len(names)-1]
-		f = c.field(strings.Join(names, "."))
+	// A short name may stand for a member of a body: a field and rest.
+	words, steps := c.expand(p.Name), p.Steps
+	n := len(words)
+	f := c.field(strings.Join(words, "."))
+	for f == nil && n > 1 {
+		n--
+		f = c.field(strings.Join(words[:n], "."))
 	}
-	rest := c.expand(p.Name)[len(names):]
-	known := strings.Join(names, ".")
+	known, rest := strings.Join(words[:n], "."), words[n:]
 	for len(steps) > 0 && steps[0].Name != nil && len(rest) == 0 {
 		longer := c.field(known + "." + *steps[0].Name)
 		if longer == nil {
