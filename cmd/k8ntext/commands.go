@@ -12,6 +12,7 @@ func (a *app) commands() []*cobra.Command {
 		a.experimentCommand(),
 		a.modelCommand(),
 		a.collectCommand(),
+		a.queryCommand(),
 		a.corpusCommand(),
 		a.labelCommand(),
 		a.featureCommand(),
