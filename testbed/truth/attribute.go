@@ -227,11 +227,13 @@ func (a *attribution) finish() {
 }
 
 // tickTrigger is what a clock did first: as with people, what its component looked at before is not
-// what the context is about.
+// what the context is about; nor is a report of it.
 func tickTrigger(requests []*Request) *Request {
-	for _, q := range requests {
-		if q.took() && q.User == requests[0].User && !isTransient(q.Resource) {
-			return q
+	for _, own := range []bool{true, false} {
+		for _, q := range requests {
+			if q.took() && (!own || q.User == requests[0].User) && !isTransient(q.Resource) {
+				return q
+			}
 		}
 	}
 	return requests[0]
