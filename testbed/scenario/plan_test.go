@@ -130,8 +130,12 @@ func manifests(t *testing.T, a *scenario.Action) []object {
 // check does not use what the planner knows: it reads manifests and names.
 func TestLivingNamesAreUnique(t *testing.T) {
 	lib := library(t)
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
 	for _, profile := range profiles {
-		for seed := range uint64(3) {
+		for seed := range seeds {
 			p := plan(t, lib, profile, seed, nil)
 			living := map[string]string{}  // kind, namespace, logical name: recorded name
 			logical := map[string]string{} // by recorded name
