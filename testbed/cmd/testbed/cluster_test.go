@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,5 +38,19 @@ func TestDownWithNothingRunning(t *testing.T) {
 		if code, stdout, stderr := command(t, append(args, "--cache", cache)...); code != exitOK || stdout != "" || stderr != "" {
 			t.Errorf("%q: exit %d, %q, %q", args, code, stdout, stderr)
 		}
+	}
+}
+
+func TestCountLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	begin, end := `{"auditID":"a","stage":"RequestReceived"}`, `{"auditID":"a","stage":"ResponseComplete","responseObject":"`+strings.Repeat("x", 3<<20)+`"stage":"RequestReceived""}`
+	if err := os.WriteFile(path, []byte(begin+"\n"+end+"\n"+begin+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if lines, requests, err := countLog(path); lines != 3 || requests != 2 || err != nil {
+		t.Errorf("%d lines of %d requests, %v, want 3 of 2", lines, requests, err)
+	}
+	if _, _, err := countLog(path + ".none"); err == nil {
+		t.Error("no log is counted")
 	}
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,7 +88,9 @@ func (a *app) foreign(cmd *cobra.Command, o cluster.Options, f foreign.Options) 
 	result, err := foreign.Run(cmd.Context(), c, f)
 	err = errors.Join(err, c.Down())
 	out.Ended, out.Planned, out.Done, out.Unexpected = time.Now().UTC(), result.Chosen, result.Done, result.Done-result.Passed
-	if err != nil {
+	var counting error
+	out.Lines, out.Events, counting = countLog(c.AuditLog())
+	if err = errors.Join(err, counting); err != nil {
 		out.Error = err.Error()
 	}
 	err = errors.Join(err, writeRecording(filepath.Join(o.Dir, recordingFile), out))
@@ -94,4 +99,29 @@ func (a *app) foreign(cmd *cobra.Command, o cluster.Options, f foreign.Options) 
 	}
 	fmt.Fprintf(a.stdout, "%d of %d tests run, %d of them passed\n", result.Done, result.Chosen, result.Passed)
 	return err
+}
+
+// countLog counts the lines of an audit log and the requests in it: each begins with one line.
+func countLog(path string) (lines, requests int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	for begins := true; ; {
+		part, err := r.ReadSlice('\n')
+		if begins && bytes.Contains(part, []byte(`"stage":"RequestReceived"`)) {
+			requests++
+		}
+		begins = err == nil // else the rest of a long line follows
+		switch {
+		case err == nil:
+			lines++
+		case errors.Is(err, io.EOF):
+			return lines, requests, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return lines, requests, err
+		}
+	}
 }
