@@ -39,7 +39,7 @@ const reach = int64(2 * time.Second)
 func (r *Recording) Check() ([]Invariant, error) {
 	var (
 		one     = Invariant{Name: "every context has exactly one trigger, of its own"}
-		before  = Invariant{Name: "no effect comes before its trigger"}
+		before  = Invariant{Name: "no effect comes before its trigger, or an attempt before it that failed"}
 		person  = Invariant{Name: "every request of a person belongs to a command"}
 		inside  = Invariant{Name: "every request of a command lies in the command's time"}
 		parents = Invariant{Name: "a parent is older than what its clock started"}
@@ -51,10 +51,11 @@ func (r *Recording) Check() ([]Invariant, error) {
 	for _, c := range r.Contexts {
 		one.check(c.ID != "" && ids[c.ID] == nil && c.Trigger != nil && slices.Contains(c.Requests, c.Trigger), "%s", c.ID)
 		ids[c.ID] = c
+		begin := c.begin()
 		for _, q := range c.Requests {
 			// What a clock's component looks at first comes before its trigger, as with people.
 			if q.command == nil && c.Trigger != nil && c.clock == "" {
-				before.check(q.Received >= c.Trigger.Received-slack, "%s %s %s of %s", q.ID, q.Verb, q.URI, c.ID)
+				before.check(q.Received >= begin-slack, "%s %s %s of %s", q.ID, q.Verb, q.URI, c.ID)
 			}
 		}
 		if c.Parent != nil && c.Parent.Trigger != nil && c.Trigger != nil {
@@ -89,6 +90,20 @@ func (r *Recording) Check() ([]Invariant, error) {
 		return list, nil
 	}
 	return append(list, written...), err
+}
+
+// begin is when the context's command first tried to change something, or asked for what it is about.
+func (c *Context) begin() int64 {
+	begin := int64(0)
+	if c.Trigger != nil {
+		begin = c.Trigger.Received
+	}
+	for _, q := range c.directs {
+		if q.changes() && !isReview(q) {
+			begin = min(begin, q.Received)
+		}
+	}
+	return begin
 }
 
 func clock(t int64) string { return time.Unix(0, t).UTC().Format("15:04:05.000000") }
