@@ -122,6 +122,7 @@ func (r *Recording) Write(w io.Writer, level string, paths ...string) error {
 		}
 	}
 	norm := newNormaliser(r.Journal, paths...)
+	norm.machine(r.Log)
 	out := bufio.NewWriterSize(w, 1<<20)
 	var buf, line []byte
 	n := -1

@@ -3,6 +3,7 @@ package truth
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -63,6 +64,36 @@ func newNormaliser(j *Journal, paths ...string) *normaliser {
 	}
 	return n
 }
+
+// machine takes the recording machine's name out of the leases of what ran beside the cluster: in a
+// cluster an operator would lead under the name of its pod. The name is known from the control plane's
+// own leases, which the import masks.
+func (n *normaliser) machine(log *Log) {
+	type lease struct {
+		Holder string `json:"holderIdentity"`
+	}
+	machines := make(map[string]bool)
+	holders := make(map[[2]string]bool) // and whose lease it is
+	for _, q := range log.Requests {
+		if !strings.HasPrefix(q.Resource, "leases.") || q.answer == nil {
+			continue
+		}
+		var l lease
+		decodeInto(q.answer.Spec, &l)
+		if m := leader.FindStringSubmatch(l.Holder); m != nil {
+			machines[m[1]] = true
+		} else if isOperator(q) {
+			holders[[2]string{l.Holder, q.worker()}] = true
+		}
+	}
+	for h := range holders {
+		if machines[h[0]] {
+			n.phrases = append(n.phrases, [2][]byte{[]byte(`"holderIdentity":"` + h[0] + `"`), []byte(`"holderIdentity":"` + h[1] + `-0"`)})
+		}
+	}
+}
+
+var leader = regexp.MustCompile(`^(.+)_[0-9a-f]{8}-[0-9a-f-]{27}$`)
 
 // tokenOf is what a recorded name has more than the logical one: "-" and the token, at its end or before
 // a suffix of its kind. Empty: nothing.

@@ -47,6 +47,27 @@ func TestNormalise(t *testing.T) {
 	}
 }
 
+func TestMachine(t *testing.T) {
+	lease := func(user, holder string) *Request {
+		return &Request{User: user, Resource: "leases.coordination.k8s.io", answer: decodeObject([]byte(`{"kind":"Lease","spec":{"holderIdentity":"` + holder + `"}}`))}
+	}
+	log := &Log{Requests: []*Request{
+		lease("system:kube-scheduler", "box_79c4dcdf-0c32-40b8-b1e5-4b3cf05a2d25"),
+		lease("system:serviceaccount:apps:operator", "box"),
+		lease("system:serviceaccount:apps:other", "other-7d9c5b5f9-x2x4k"),
+	}}
+	n := newNormaliser(testJournal(t, `{"id":"a00001","start":"2026-01-01T00:00:00Z"}`))
+	n.machine(log)
+	for in, want := range map[string]string{
+		`{"holderIdentity":"box","x":"box"}`:         `{"holderIdentity":"operator-0","x":"box"}`,
+		`{"holderIdentity":"other-7d9c5b5f9-x2x4k"}`: `{"holderIdentity":"other-7d9c5b5f9-x2x4k"}`,
+	} {
+		if got := string(n.appendLine(nil, []byte(in))); got != want {
+			t.Errorf("%s became %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestTokenOf(t *testing.T) {
 	for _, c := range []struct{ recorded, logical, want string }{
 		{"web-q3f7k2", "web", "q3f7k2"},
