@@ -21,7 +21,7 @@ import (
 // Corpus is a recording with what is known of it: events in time order and, by event index, labels,
 // contexts and classes.
 type Corpus struct {
-	Name     string    // of an embedded corpus, else the path
+	Name     string    // of a corpus that is known by name, else the path
 	Digest   string    // hex sha256 over the events' digests and their truth, in order
 	Manifest *Manifest // nil for a bare path
 	Space    *label.Space
@@ -95,21 +95,21 @@ func (c *Corpus) Labelled() bool {
 	return slices.ContainsFunc(c.Labels, func(l label.Label) bool { return l != label.Unknown })
 }
 
-// Load reads an embedded corpus by its name, or a log file by its path: JSON lines in the format of
+// Load reads a corpus by its name (see [Names]), or a log file by its path: JSON lines in the format of
 // this package or of the reference (numeric labels, no contexts), plain, gzip or zstd. A name that is
-// both is the embedded corpus; write ./NAME for the file.
+// both is the corpus; write ./NAME for the file.
 //
 // Labels are in space; nil means the default space with the custom groups that the corpus has.
-// Unreadable lines of a file are counted in Read; in an embedded corpus they are an error. A log
+// Unreadable lines of a file are counted in Read; in a corpus of a known name they are an error. A log
 // without labels loads with all labels unknown; see [Corpus.Labelled].
 func Load(ctx context.Context, nameOrPath string, space *label.Space) (*Corpus, error) {
-	if m, file, err := embedded(nameOrPath); !errors.Is(err, errNoCorpus) {
+	if m, file, err := named(nameOrPath); !errors.Is(err, errNoCorpus) {
 		if err != nil {
 			return nil, err
 		}
 		c, problem, err := load(ctx, audit.NewReader(bytes.NewReader(file), m.Name, audit.Options{}), m.Name, space)
 		if err == nil && problem != nil {
-			err = fmt.Errorf("an embedded corpus is damaged: %w: rebuild the program", problem)
+			err = fmt.Errorf("the corpus is damaged: %w: restore its file", problem)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("load corpus %s: %w", m.Name, err)

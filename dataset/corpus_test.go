@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -259,7 +261,7 @@ func TestDigest(t *testing.T) {
 
 func TestLoadErrors(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
-		{"", "", `is neither an embedded corpus nor a file: the nearest is sequential-1.34; there are: sequential-1.34`},
+		{"", "", `is neither a corpus nor a file: the nearest is sequential-1.34; there are: sequential-1.34`},
 		{"empty.log", "\n", "no valid audit event in it: give an audit log as JSON lines"},
 		{"text.log", "hello\n", "no valid audit event in it, the first problem being"},
 		{"object.log", `{"kind":"Pod"}`, "no valid audit event"},
@@ -322,28 +324,68 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-func TestVerifyEmbedded(t *testing.T) {
-	for _, name := range Names() {
-		checks, err := Verify(context.Background(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range checks {
-			if c.Err != nil {
-				t.Errorf("%s: %s: %v", name, c.Name, c.Err)
+// committed are the files of the corpora of this repository; if short, only the embedded one.
+func committed(t *testing.T) []string {
+	if testing.Short() {
+		return []string{filepath.Join("corpora", "sequential-1.34"+corpusSuffix)}
+	}
+	files, err := filepath.Glob(filepath.Join("corpora", "*"+corpusSuffix))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	return files
+}
+
+func TestVerifyCommitted(t *testing.T) {
+	for _, file := range committed(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			checks, err := Verify(context.Background(), file)
+			if err != nil {
+				t.Fatal(err)
 			}
+			for _, c := range checks {
+				if c.Err != nil {
+					t.Errorf("%s: %v", c.Name, c.Err)
+				}
+			}
+			if len(checks) != 6 {
+				t.Errorf("checks %v", checks)
+			}
+			if info, err := os.Stat(file); err != nil || info.Size() > 6<<20 {
+				t.Errorf("%v, %v: a committed corpus may have 6 MiB", info.Size(), err)
+			}
+		})
+	}
+}
+
+func TestNamed(t *testing.T) {
+	manifest := []byte("name = \"x\"\n")
+	folders := []fs.FS{
+		os.DirFS("there is no such folder"),
+		fstest.MapFS{"a.jsonl.zst": {Data: []byte("first")}, "a.toml": {Data: manifest}, "bare.jsonl.zst": {}, "Not a name.jsonl.zst": {}, "b.toml": {}},
+		fstest.MapFS{"a.jsonl.zst": {Data: []byte("second")}, "c.jsonl.zst": {Data: []byte("third")}, "c.toml": {Data: manifest}},
+	}
+	if got, want := namesIn(folders), []string{"a", "bare", "c"}; !slices.Equal(got, want) {
+		t.Errorf("names %q, want %q", got, want)
+	}
+	for name, want := range map[string]string{"a": "first", "c": "third"} {
+		if _, file, err := namedIn(folders, name); string(file) != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", name, file, err, want)
 		}
-		if len(checks) != 6 {
-			t.Errorf("%s: checks %v", name, checks)
+	}
+	for name, want := range map[string]string{"bare": "no manifest", "b": "no such corpus", "../a": "no such corpus", "": "no such corpus"} {
+		if _, _, err := namedIn(folders, name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", name, err, want)
 		}
-		if _, file, _ := embedded(name); len(file) > 6<<20 {
-			t.Errorf("%s has %d bytes: an embedded corpus may have 6 MiB", name, len(file))
-		}
+	}
+	if _, _, err := named("sequential-1.34"); err != nil {
+		t.Error(err)
 	}
 }
 
 // Beside the scan that Verify does: patterns of this test's own, over the bytes as they are.
-func TestEmbeddedHaveNoSecrets(t *testing.T) {
+func TestCommittedHaveNoSecrets(t *testing.T) {
 	patterns := []struct{ literal, pattern string }{ // a line without the literal cannot match
 		{"eyJ", `eyJ[A-Za-z0-9_-]{5}`},
 		{"PRIVATE KEY", `PRIVATE KEY-----(\\n)*[^\\T-]`},
@@ -361,7 +403,7 @@ func TestEmbeddedHaveNoSecrets(t *testing.T) {
 	for i, p := range patterns {
 		compiled[i] = regexp.MustCompile(p.pattern)
 	}
-	for _, name := range Names() {
+	for _, name := range committed(t) {
 		var raw bytes.Buffer
 		if err := Export(context.Background(), name, &raw); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@
 //     is background and a context of its own.
 //   - An ambiguous event is one whose cause the recording does not know for sure. It stays in windows
 //     as input and is never learnt from or scored as if it were known.
-//   - A corpus is a recording with that truth: embedded in this package and found by name, or a file.
+//   - A corpus is a recording with that truth: found by name (one is embedded in this package), or a file.
 //     Events of before the first action and of the recording itself are left out, counted.
 //   - A window is W consecutive events of a sequence, written as two numbers; nothing is copied. A
 //     sequence shorter than W makes one short window, which its user pads and masks.

@@ -116,10 +116,10 @@ func Import(ctx context.Context, recording, name, dir string) (*Imported, error)
 	return out, nil
 }
 
-// Export writes the raw lines of a corpus, embedded or a file, to w.
+// Export writes the raw lines of a corpus, by name or a file, to w.
 func Export(ctx context.Context, nameOrPath string, w io.Writer) error {
 	fail := func(err error) error { return fmt.Errorf("export corpus %s: %w", nameOrPath, err) }
-	_, file, err := embedded(nameOrPath)
+	_, file, err := named(nameOrPath)
 	if errors.Is(err, errNoCorpus) {
 		if file, err = os.ReadFile(nameOrPath); err != nil {
 			return unknownCorpus(nameOrPath, err)

@@ -10,8 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,7 +27,7 @@ import (
 )
 
 // corpora holds the embedded corpora: NAME.jsonl.zst beside its manifest NAME.toml. The other recordings
-// in the folder are too much for every copy of the program; they are used by their path.
+// in the folder are too much for every copy of the program; see folders.
 //
 //go:embed corpora/sequential-1.34.jsonl.zst corpora/sequential-1.34.toml
 var corpora embed.FS
@@ -132,19 +132,37 @@ const (
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// Names are the embedded corpora, sorted.
+// Names are the corpora that [Load] knows by name, sorted: the embedded ones, and those in the folder
+// dataset/corpora, as in a checkout, or corpora beside the program.
 func Names() []string {
-	entries, err := corpora.ReadDir("corpora")
+	return namesIn(folders())
+}
+
+func namesIn(folders []fs.FS) []string {
+	var names []string
+	for _, folder := range folders {
+		entries, _ := fs.ReadDir(folder, ".") // one that is not there has none
+		for _, e := range entries {
+			if name, ok := strings.CutSuffix(e.Name(), corpusSuffix); ok && nameForm.MatchString(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// folders are where corpora are looked up by name, the first one that has it counts.
+func folders() []fs.FS {
+	inside, err := fs.Sub(corpora, "corpora")
 	if err != nil {
 		panic(err) // the folder is compiled in
 	}
-	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), corpusSuffix); ok {
-			names = append(names, name)
-		}
+	list := []fs.FS{inside, os.DirFS(filepath.Join("dataset", "corpora"))}
+	if program, err := os.Executable(); err == nil {
+		list = append(list, os.DirFS(filepath.Join(filepath.Dir(program), "corpora")))
 	}
-	return names
+	return list
 }
 
 var (
@@ -152,27 +170,37 @@ var (
 	errNoManifest = errors.New("no manifest beside it")
 )
 
-// embedded finds an embedded corpus and its file.
-func embedded(name string) (*Manifest, []byte, error) {
+// named finds a corpus by its name, and its file.
+func named(name string) (*Manifest, []byte, error) {
+	return namedIn(folders(), name)
+}
+
+func namedIn(folders []fs.FS, name string) (*Manifest, []byte, error) {
 	if !nameForm.MatchString(name) {
 		return nil, nil, errNoCorpus
 	}
-	file, err := corpora.ReadFile(path.Join("corpora", name+corpusSuffix))
-	if err != nil {
-		return nil, nil, errNoCorpus
+	for _, folder := range folders {
+		file, err := fs.ReadFile(folder, name+corpusSuffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("read corpus %s: %w", name, err)
+		}
+		text, err := fs.ReadFile(folder, name+manifestSuffix)
+		if err != nil {
+			return nil, nil, fmt.Errorf("corpus %s has no manifest: %w", name, err)
+		}
+		m, err := parseManifest(text, name+manifestSuffix)
+		if err != nil {
+			return nil, nil, err
+		}
+		return m, file, nil
 	}
-	text, err := corpora.ReadFile(path.Join("corpora", name+manifestSuffix))
-	if err != nil {
-		return nil, nil, fmt.Errorf("corpus %s has no manifest: %w", name, err)
-	}
-	m, err := parseManifest(text, name+manifestSuffix)
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, file, nil
+	return nil, nil, errNoCorpus
 }
 
-// Describe gives the manifest of a corpus, embedded or a file with one beside it. For any other log it
+// Describe gives the manifest of a corpus, by name or a file with one beside it. For any other log it
 // measures one, in which nobody has said what the log is.
 func Describe(ctx context.Context, nameOrPath string) (*Manifest, error) {
 	m, _, err := open(nameOrPath)
@@ -194,9 +222,9 @@ func Describe(ctx context.Context, nameOrPath string) (*Manifest, error) {
 	return m, nil
 }
 
-// open finds a corpus with a manifest: embedded, or a file.
+// open finds a corpus with a manifest: by name, or a file.
 func open(nameOrPath string) (*Manifest, []byte, error) {
-	m, file, err := embedded(nameOrPath)
+	m, file, err := named(nameOrPath)
 	if !errors.Is(err, errNoCorpus) {
 		return m, file, err
 	}
@@ -222,7 +250,7 @@ func unknownCorpus(name string, cause error) error {
 		return fmt.Errorf("open corpus: %w", cause)
 	}
 	names := Names()
-	return fmt.Errorf("%q is neither an embedded corpus nor a file: the nearest is %s; there are: %s", name, suggest.Nearest(name, names), strings.Join(names, ", "))
+	return fmt.Errorf("%q is neither a corpus nor a file: the nearest is %s; there are: %s", name, suggest.Nearest(name, names), strings.Join(names, ", "))
 }
 
 func parseManifest(text []byte, file string) (*Manifest, error) {
@@ -326,7 +354,7 @@ type Check struct {
 	Err  error  // nil: as it should be
 }
 
-// Verify compares a corpus, embedded or a file with its manifest beside it, with what its manifest
+// Verify compares a corpus, by name or a file with its manifest beside it, with what its manifest
 // says, and scans it for secrets. It returns every check it made; an error means that it made none.
 func Verify(ctx context.Context, nameOrPath string) ([]Check, error) {
 	m, file, err := open(nameOrPath)

@@ -87,6 +87,8 @@ func (m *Masker) observe(n *node, depth int) {
 		case c.key == "holderIdentity":
 			if parts := holder.FindStringSubmatch(s); parts != nil && parts[0] == s {
 				m.addHost(parts[1])
+			} else if bareHost.MatchString(s) {
+				m.addHost(s)
 			}
 		case c.key == "username":
 			if name, ok := strings.CutPrefix(s, "system:node:"); ok {
@@ -113,6 +115,7 @@ func (m *Masker) addHost(host string) {
 var (
 	uuid        = `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`
 	holder      = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9.-]*)_` + uuid)
+	bareHost    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`) // some programs lead by the machine's name alone
 	neutralHost = regexp.MustCompile(`^host-[0-9]+$`)
 )
 
@@ -205,7 +208,7 @@ func (w *maskWalk) object(n *node, secret bool) {
 			w.credential(c)
 		case ofSecret && (key == "requestobject" || key == "responseobject" || key == "responsestatus"):
 			w.value(c, true)
-		case key == "kubernetes.io/hostname" || key == "host" || key == "hostname":
+		case key == "kubernetes.io/hostname" || key == "host" || key == "hostname" || key == "holderidentity" && bareHost.MatchString(c.string()):
 			w.host(c, secret)
 		default:
 			w.value(c, secret)

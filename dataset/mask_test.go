@@ -123,6 +123,12 @@ func TestMask(t *testing.T) {
 			`{"x":"{\"spec\":{\"holderIdentity\":\"box_a7b4f8fb-14cf-483b-be7d-a2ab66d06ceb\"}}"}`,
 			`{"x":"{\"spec\":{\"holderIdentity\":\"host-1_a7b4f8fb-14cf-483b-be7d-a2ab66d06ceb\"}}"}`,
 		},
+		{
+			"a leader by the machine's name alone",
+			`{"spec":{"holderIdentity":"box"},"m":["box"]}`,
+			`{"spec":{"holderIdentity":"host-1"},"m":["box"]}`,
+		},
+		{"a node's own lease", `{"user":{"username":"system:node:box"},"spec":{"holderIdentity":"box"}}`, ""},
 		{"a node keeps its name", `{"user":{"username":"system:node:box"},"spec":{"holderIdentity":"box_a7b4f8fb-14cf-483b-be7d-a2ab66d06ceb"}}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
