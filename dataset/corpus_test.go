@@ -360,11 +360,11 @@ func TestVerifyCommitted(t *testing.T) {
 }
 
 func TestNamed(t *testing.T) {
-	manifest := []byte("name = \"x\"\n")
+	manifest := func(name string) *fstest.MapFile { return &fstest.MapFile{Data: fmt.Appendf(nil, "name = %q\n", name)} }
 	folders := []fs.FS{
 		os.DirFS("there is no such folder"),
-		fstest.MapFS{"a.jsonl.zst": {Data: []byte("first")}, "a.toml": {Data: manifest}, "bare.jsonl.zst": {}, "Not a name.jsonl.zst": {}, "b.toml": {}},
-		fstest.MapFS{"a.jsonl.zst": {Data: []byte("second")}, "c.jsonl.zst": {Data: []byte("third")}, "c.toml": {Data: manifest}},
+		fstest.MapFS{"a.jsonl.zst": {Data: []byte("first")}, "a.toml": manifest("a"), "bare.jsonl.zst": {}, "Not a name.jsonl.zst": {}, "b.toml": {}},
+		fstest.MapFS{"a.jsonl.zst": {Data: []byte("second")}, "c.jsonl.zst": {Data: []byte("third")}, "c.toml": manifest("c")},
 	}
 	if got, want := namesIn(folders), []string{"a", "bare", "c"}; !slices.Equal(got, want) {
 		t.Errorf("names %q, want %q", got, want)
@@ -391,7 +391,7 @@ func TestCommittedHaveNoSecrets(t *testing.T) {
 		{"PRIVATE KEY", `PRIVATE KEY-----(\\n)*[^\\T-]`},
 		{"BEGIN ", `BEGIN [A-Z ]*-----\\n[^T]`},
 		{"LS0tLS1CRUdJTi", `LS0tLS1CRUdJTi[A-Za-z0-9+/]{100}`}, // a masked block is shorter
-		{"token", `"token\\*":\\*"[^"\\M]`},
+		{"token", `"token\\*":\\*"[^"\\MT]`},
 		{"password", `"password\\*":\\*"[^"\\MT]`},
 		{"MI", `[^A-Za-z]MI[EGHI][A-Za-z0-9+/]{60}`},
 		{"vm", `\bvm\b`},

@@ -15,7 +15,7 @@ import (
 // FuzzCompile: any text is refused at a place in it, or means what it prints as.
 func FuzzCompile(f *testing.F) {
 	b := load(f, "testdata/shop.jsonl")
-	text, err := os.ReadFile("testdata/language.test")
+	text, err := os.ReadFile("testdata/language.txt")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"k8ntext/dataset/label"
 )
 
-var update = flag.Bool("update", false, "write what queries give to testdata/*.test")
+var update = flag.Bool("update", false, "write what queries give to testdata/*.txt")
 
 // bench is a log to ask and the time to ask it at.
 type bench struct {
@@ -74,11 +74,11 @@ func (b *bench) answer(t *testing.T, text string) string {
 	return answer
 }
 
-// TestLanguage runs testdata/*.test. Their lines: "load FILE" and "now TIME" set the log and its time;
+// TestLanguage runs testdata/*.txt. Their lines: "load FILE" and "now TIME" set the log and its time;
 // "eval EXPRESSION" is followed by an indented line, the contexts found, none, or the error. Lines that
 // begin with # and empty ones are for people.
 func TestLanguage(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.test")
+	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no tests", err)
 	}
