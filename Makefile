@@ -10,10 +10,10 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed-offline test-testbed clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 build: ## the program, as bin/k8ntext
 	$(GO) build -buildvcs=auto -trimpath -o bin/k8ntext ./cmd/k8ntext
@@ -81,6 +81,9 @@ corpus: ## a labelled recording of a real cluster, in recordings/ (CORPUS=base, 
 	bin/testbed audit $(RECORD)
 
 MINOR    ?= 1.34
+
+test-testbed-offline: ## the testbed's tests that need no cluster
+	cd testbed && $(GO) vet ./... && $(GO) test ./...
 
 test-testbed: ## the testbed's tests, on a live cluster too (MINOR=1.34; the first build of Kubernetes takes ten minutes)
 	cd testbed && $(GO) vet ./... && $(GO) test ./...
