@@ -168,6 +168,12 @@ func eachLine(ctx context.Context, recording string, f func(line []byte) error) 
 		return err
 	}
 	defer r.Close()
+	return EachLine(ctx, r, f)
+}
+
+// EachLine calls f with every line of r that is not empty, without the space around it; the line is f's
+// until it returns. It ends with f's error, and with one that names the line if that is longer than 64 MiB.
+func EachLine(ctx context.Context, r io.Reader, f func(line []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 1<<20), maxScanLine)
 	n := 1

@@ -2,7 +2,6 @@ package pseudonym
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +16,6 @@ type Report struct {
 	Skipped int // left out, because they are not JSON and nothing in them can be found surely
 	Masked  dataset.Masked
 }
-
-// maxLine bounds a raw line.
-const maxLine = 64 << 20
 
 // Rewrite reads the raw lines of an audit log or a corpus, masks their secrets (see dataset.Masker),
 // replaces the names and writes the lines to out. It reads three times: to learn, to replace and to
@@ -61,7 +57,7 @@ func (n *Names) Rewrite(ctx context.Context, log string, out io.ReadWriteSeeker)
 		return fail(err)
 	}
 	number := 0
-	err = scan(ctx, out, func(line []byte) error {
+	err = dataset.EachLine(ctx, out, func(line []byte) error {
 		number++
 		if name, found := n.remains(line); found {
 			return fmt.Errorf("line %d of the result still has %q, a name of kind %s: if it is not one of yours, keep it by --keep", number, name, n.listed[name])
@@ -74,30 +70,10 @@ func (n *Names) Rewrite(ctx context.Context, log string, out io.ReadWriteSeeker)
 	return report, nil
 }
 
-// eachLine calls f with every line of a log, or of an embedded corpus, that is not empty.
+// eachLine calls f with every line of a log, or of a corpus known by name, that is not empty.
 func eachLine(ctx context.Context, log string, f func(line []byte) error) error {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(dataset.Export(ctx, log, w)) }()
 	defer r.Close()
-	return scan(ctx, r, f)
-}
-
-func scan(ctx context.Context, r io.Reader, f func(line []byte) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 1<<20), maxLine)
-	n := 1
-	for ; lines.Scan(); n++ {
-		if n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if line := bytes.TrimSpace(lines.Bytes()); len(line) > 0 {
-			if err := f(line); err != nil {
-				return err
-			}
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("line %d: %w", n, err)
-	}
-	return nil
+	return dataset.EachLine(ctx, r, f)
 }
