@@ -40,10 +40,9 @@ fmt: ## format every file
 
 bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
-	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device > bench/results/kernels.new
-	mv bench/results/kernels.new bench/results/kernels.txt
-	$(GO) run ./bench/step
 	$(GO) run ./bench/training
+	$(GO) run ./bench/kernels
+	$(GO) run ./bench/step
 	$(GO) run ./bench/tables
 
 # The whole wheel of PyTorch, GPU libraries included, is the only one on PyPI: some 7 GB.
@@ -60,7 +59,7 @@ bench-loss: bench/peers/.venv ## whole trainings beside PyTorch's, and first ste
 	$(GO) run ./bench/loss
 	$(GO) run ./bench/tables
 
-bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)
+bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (an hour)
 	$(GO) run ./bench/accuracy
 	$(GO) run ./bench/tables
 
