@@ -58,15 +58,15 @@ func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, er
 		}
 		for r := range e.Repetitions {
 			for _, s := range e.settings() {
-				m, err := e.modelConfig(s)
+				x, m, err := e.at(s)
 				if err != nil {
 					return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
 				}
-				for fold := range e.folds() {
+				for fold := range x.folds() {
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
-						experiment: e, model: m,
+						experiment: x, model: m,
 					}
 					if t.ID, err = t.identity(d); err != nil {
 						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
@@ -98,6 +98,10 @@ func (e *Experiment) folds() int {
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
 func (t *Trial) identity(corpusDigest string) (string, error) {
 	e := t.experiment
+	trainShare := e.TrainShare
+	if trainShare == 1 {
+		trainShare = 0 // as before there was this key
+	}
 	text, err := json.Marshal(struct {
 		Numerics        int
 		Corpus          string
@@ -109,9 +113,15 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int `json:",omitzero"`
-	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training()},
-		json.Deterministic(true))
+		Training        int     `json:",omitzero"`
+		TrainShare      float64 `json:",omitzero"`
+		Level           string  `json:",omitzero"`
+		TestLevel       string  `json:",omitzero"`
+		Votes           []Vote  `json:",omitempty"`
+	}{
+		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
+		trainShare, e.Level, e.TestLevel, e.Votes,
+	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
 	}
