@@ -78,7 +78,7 @@ type Reason uint8
 const (
 	Own         Reason = iota // it is an action of its own: the trigger, or background
 	Preliminary               // the same client asked for it just before, on the way to the trigger
-	User                      // the same client asked for it for the same object, within one command
+	SameUser                  // the same client asked for it for the same object, within one command
 	ObjectRef                 // it is about the object that the context changed, by name
 	UID                       // it is about that object, by uid
 	Owner                     // its object belongs to that object, by owner references
@@ -97,7 +97,7 @@ const (
 )
 
 var reasons = [...]string{
-	Own: "own", Preliminary: "preliminary", User: "user", ObjectRef: "objectRef", UID: "uid", Owner: "owner", Named: "named",
+	Own: "own", Preliminary: "preliminary", SameUser: "user", ObjectRef: "objectRef", UID: "uid", Owner: "owner", Named: "named",
 	Involved: "involved", Claim: "claim", Bound: "bound", Namespace: "namespace", Custom: "custom", Selected: "selected",
 	Nested: "nested", Time: "time", Uniform: "uniform", Label: "label", Score: "score",
 }
@@ -117,3 +117,6 @@ func Reasons() []Reason {
 	}
 	return all
 }
+
+// confidence is how often a member with the reason is where it belongs.
+func (r Reason) confidence() float32 { return 1 }
