@@ -109,8 +109,10 @@ type Builder struct {
 	clients map[client]*command
 	recent  *list.List               // of *command, longest quiet first
 	flight  []flight                 // requests that are being served
-	nodes   map[string][]identity.ID // pods by the node that starts them, latest last
+	nodes   map[string]*node
 	places  map[identity.ID]*place
+	groups  map[string]*definition // of the API
+	rounds  map[roundKey]*round // of clocks
 	out     []*Context
 }
 
@@ -121,7 +123,8 @@ func New(o Options) *Builder {
 		o: o, tracker: identity.NewTracker(identity.Options{MaxObjects: o.MaxObjects}),
 		things: make(map[identity.ID]*thing), wiped: make(map[int]mark), open: list.New(),
 		clients: make(map[client]*command), recent: list.New(),
-		nodes: make(map[string][]identity.ID), places: make(map[identity.ID]*place),
+		nodes: make(map[string]*node), places: make(map[identity.ID]*place),
+		groups: make(map[string]*definition), rounds: make(map[roundKey]*round),
 	}
 }
 
@@ -142,8 +145,9 @@ type group struct {
 
 // mark remembers that the context g did something to an object with the event numbered at.
 type mark struct {
-	g  *group
-	at int
+	g    *group
+	at   int
+	when time.Time
 }
 
 func (m mark) there() bool { return m.g != nil }

@@ -2,6 +2,7 @@ package contexts
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"k8ntext/dataset/identity"
@@ -11,43 +12,39 @@ import (
 type cause struct {
 	group  *group
 	reason Reason
-	clock  bool // a clock acted: a new context whose parent is group
 }
 
-func (m mark) because(r Reason) cause { return cause{group: m.g, reason: r} }
-
-// orElse is the cause, or another where there is none.
-func (c cause) orElse(other func() cause) cause {
-	if c.group != nil {
-		return c
-	}
-	return other()
-}
+func (m mark) because(r Reason) cause { return cause{m.g, r} }
 
 // effect takes a request that no person sent.
 func (b *Builder) effect(x *event) {
 	c := b.cause(x)
 	g := c.group
+	starts := false
 	switch {
 	case g == nil:
 		g = b.alone(x)
-		if x.Changed && startsSomething(x) {
-			b.affect(g, x)
-			b.thingWork(g, x)
-		}
+		starts = x.Changed && startsSomething(x)
 	default:
 		b.join(g, x, c.reason)
-		if x.Changed {
-			b.affect(g, x)
-		}
 	}
-	if x.Verb != "get" && x.Verb != "list" && x.Verb != "watch" {
-		b.board(g, x)
+	if x.Changed && (c.group != nil || starts) {
+		b.affect(g, x)
 	}
 	if x.ObjectRef != nil {
+		if starts && x.Object != 0 {
+			b.thing(x.Object).work.set(x.mark(g))
+			b.spread(x.Object, x.mark(g))
+		}
+		if x.Verb != "get" && x.Verb != "list" && x.Verb != "watch" {
+			b.board(g, x)
+		}
 		b.after(g, x)
 	}
 }
+
+// mark is what is remembered of an event.
+func (x *event) mark(g *group) mark { return mark{g, x.number, x.RequestReceived} }
 
 // worker names the component that sent a request, the same whether controllers have accounts of their
 // own or not.
@@ -71,35 +68,53 @@ func (b *Builder) cause(x *event) cause {
 		return cause{}
 	}
 	w := worker(x)
-	if w == "namespace-controller" || o.Resource == "namespaces" && o.Subresource == "finalize" {
+	switch w {
+	case "namespace-controller":
 		return b.namespaceEnds(x)
+	case "generic-garbage-collector":
+		return b.collected(x)
+	case "horizontal-pod-autoscaler":
+		return b.scaled(x)
+	case "ttl-after-finished-controller":
+		return b.expired(x)
+	case "cronjob-controller":
+		return b.ticked(x)
 	}
 	switch o.Resource {
 	case "leases":
 		return cause{}
+	case "namespaces":
+		if o.Subresource == "finalize" {
+			return b.namespaceEnds(x)
+		}
 	case "events":
 		return b.told(x)
+	case "nodes":
+		return b.node(x, w)
 	case "pods":
 		return b.pod(x, w)
 	case "endpoints", "endpointslices":
-		if w == "generic-garbage-collector" {
-			return b.collected(x)
-		}
 		return b.addresses(x)
 	case "poddisruptionbudgets":
 		if w == "disruption-controller" {
-			return b.budget(x)
+			return b.counted(x)
 		}
 	case "resourcequotas":
 		if w == "resourcequota-controller" {
-			return b.budget(x)
+			return b.counted(x)
 		}
-	case "nodes":
-		return b.node(x, w)
+	case "apiservices":
+		if _, group, ok := strings.Cut(o.Name, "."); ok && w == "apiserver" {
+			if d := b.groups[group]; d != nil {
+				return d.change.because(Custom)
+			}
+		}
+	case "serviceaccounts":
+		if o.Subresource == "token" && w != "kubelet" {
+			return cause{}
+		}
 	}
 	switch w {
-	case "generic-garbage-collector":
-		return b.collected(x)
 	case "apiserver":
 		return b.nested(x)
 	case "kubelet":
@@ -107,7 +122,12 @@ func (b *Builder) cause(x *event) cause {
 	case "root-ca-cert-publisher", "service-account-controller":
 		return b.furnished(x)
 	}
-	if o.Subresource == "token" {
+	if x.Verb == "list" && x.Object == 0 && x.ResponseStatus != nil && x.ResponseStatus.Code == 404 {
+		// An informer finds that its resource is gone, once; it tries again until somebody tells it.
+		if d := b.groups[o.APIGroup]; d != nil && !d.missed {
+			d.missed = true
+			return d.change.because(Custom)
+		}
 		return cause{}
 	}
 	return b.owned(x)
@@ -131,12 +151,35 @@ func (b *Builder) owned(x *event) cause {
 			m, r = n, reasonOf(related.Relation)
 		}
 	}
+	if x.Verb == "create" && x.ObjectRef.Subresource == "" {
+		if gone := b.place(x.Namespace).gone[x.ObjectRef.Resource+"/"+x.ObjectRef.Name]; gone.there() {
+			return later(m, gone).because(ObjectRef) // it is put back
+		}
+		if !m.there() && x.ObjectRef.Resource == "persistentvolumeclaims" {
+			return b.worked(b.claimant(x)).because(Named)
+		}
+	}
 	if x.ResponseStatus != nil && x.ResponseStatus.Code == 403 && x.Namespace != 0 {
 		if end := b.ended(x.Namespace); end.there() {
 			return end.because(Namespace)
 		}
 	}
 	return m.because(r)
+}
+
+// claimant is the StatefulSet after which a claim is called: TEMPLATE-SET-ORDINAL.
+func (b *Builder) claimant(x *event) identity.ID {
+	name := x.ObjectRef.Name
+	end := strings.LastIndexByte(name, '-')
+	for i := 0; i < end; i++ {
+		if name[i] != '-' || end <= i {
+			continue
+		}
+		if id := b.latest(identity.Object{Group: "apps", Resource: "statefulsets", Namespace: x.ObjectRef.Namespace, Name: name[i+1 : end]}); id != 0 {
+			return id
+		}
+	}
+	return 0
 }
 
 func reasonOf(r identity.Relation) Reason {
@@ -184,13 +227,29 @@ func (b *Builder) told(x *event) cause {
 	text := s.Message + s.Note
 	switch o.Resource {
 	case "pods":
+		if worker(x) == "node-controller" {
+			return b.evicted(x, about)
+		}
+		if claim := b.claimNamed(x, o.Namespace); claim.there() {
+			return later(b.made(about), claim).because(reason)
+		}
 		end := b.ended(about)
 		if end.there() && (s.Reason == "Killing" || s.Reason == "TaintManagerEviction" || s.Reason == "Preempted" || s.Reason == "Evicted" || s.Reason == "") {
 			return end.because(reason)
 		}
 		return b.made(about).because(reason)
 	case "nodes":
-		return cause{}
+		return b.nodeTold(x, o.Name, s.Reason)
+	case "cronjobs":
+		if m := jobNamed.FindStringSubmatch(text); m != nil {
+			if id := b.latest(identity.Object{Group: "batch", Resource: "jobs", Namespace: o.Namespace, Name: m[1]}); id != 0 {
+				return b.made(id).because(reason)
+			}
+		}
+	case "horizontalpodautoscalers":
+		if worker(x) == "horizontal-pod-autoscaler" {
+			return b.scaled(x)
+		}
 	}
 	if m := podNamed.FindStringSubmatch(text); m != nil {
 		if id := b.latest(identity.Object{Resource: "pods", Namespace: o.Namespace, Name: m[2]}); id != 0 {
@@ -205,45 +264,77 @@ func (b *Builder) told(x *event) cause {
 	return b.worked(about).because(reason)
 }
 
-var podNamed = regexp.MustCompile(`(Created|Deleted) pod: (\S+)`)
+var (
+	podNamed = regexp.MustCompile(`(Created|Deleted) pod: (\S+)`)
+	jobNamed = regexp.MustCompile(`(?:Created job|Deleted job|ompleted job:|went missing:|or forgot:) ([a-z0-9.-]*[a-z0-9])`)
+)
+
+var claimNamed = regexp.MustCompile(`persistentvolumeclaim \\?"([a-z0-9.-]+)\\?"`)
+
+// claimNamed is what happened to the claim for which a pod waits, as the scheduler tells.
+func (b *Builder) claimNamed(x *event, namespace string) mark {
+	if worker(x) != "kube-scheduler" {
+		return mark{}
+	}
+	s := x.look()
+	text := []byte(s.Message + s.Note)
+	if !isEvent(x) {
+		text = s.Status
+	}
+	m := claimNamed.FindSubmatch(text)
+	if m == nil {
+		return mark{}
+	}
+	name := string(m[1])
+	gone := b.place(x.Namespace).gone["persistentvolumeclaims/"+name]
+	return later(gone, b.worked(b.latest(identity.Object{Resource: "persistentvolumeclaims", Namespace: namespace, Name: name})))
+}
 
 // pod is a request for a pod.
 func (b *Builder) pod(x *event, w string) cause {
 	o := x.ObjectRef
 	id := x.Object
 	switch {
+	case w == "pvc-protection-controller":
+		return later(b.place(x.Namespace).claims, b.ended(x.Namespace)).because(Selected)
+	case w == "node-controller":
+		return b.evicted(x, id)
 	case x.Verb == "list" || x.Verb == "deletecollection":
 		return b.owned(x)
-	case w == "generic-garbage-collector":
-		return b.collected(x)
 	case x.Verb == "create" && o.Subresource == "":
 		return b.owned(x)
-	case o.Subresource == "binding" || w == "kube-scheduler":
+	case o.Subresource == "binding":
 		return b.made(id).because(Bound)
+	case w == "kube-scheduler":
+		return later(b.made(id), b.claimNamed(x, o.Namespace)).because(UID)
 	case w == "kubelet":
 		if end := b.ended(id); end.there() {
 			return end.because(UID)
 		}
-		return b.made(id).because(UID)
+		return later(b.made(id), b.thing(id).work).because(UID)
 	case x.Verb == "delete" && o.Subresource == "":
 		return b.owned(x)
 	}
 	return b.owned(x)
 }
 
-// collected is what the garbage collector does: an object goes because its owner went.
+// collected is what the garbage collector does: an object goes, or stays, because its owner went.
 func (b *Builder) collected(x *event) cause {
 	var m mark
-	id := x.Object
-	for range maxChain {
+	for id := range b.owners(x.Object) {
 		m = later(m, b.ended(id))
-		o, ok := b.tracker.Instance(id)
-		if !ok || o.Parent == 0 {
-			break
-		}
-		id = o.Parent
 	}
-	return m.because(Owner).orElse(func() cause { return b.owned(x) })
+	for _, r := range x.Related {
+		if r.Relation == identity.Owner {
+			for id := range b.owners(r.ID) {
+				m = later(m, b.ended(id))
+			}
+		}
+	}
+	if m.there() {
+		return m.because(Owner)
+	}
+	return cause{}
 }
 
 // addresses is what is behind a service.
@@ -280,17 +371,42 @@ func (b *Builder) stirred(x *event, name string) mark {
 	return later(b.made(id), b.ended(id))
 }
 
-// budget counts pods, or what a quota counts.
-func (b *Builder) budget(x *event) cause {
+// counted is a count of pods, or of what a quota counts. The first after a change of the budget is for
+// that; else something happened to one of the pods.
+func (b *Builder) counted(x *event) cause {
+	t := b.thing(x.Object)
 	own := b.worked(x.Object)
-	return later(own, b.place(x.Namespace).stir).because(Selected)
+	first := own.there() && own.at > t.counted
+	if x.Changed {
+		t.counted = x.number
+	}
+	if t.labels == nil {
+		t.labels = x.look().selected()
+	}
+	if first {
+		return own.because(ObjectRef)
+	}
+	p := b.place(x.Namespace)
+	for _, s := range slices.Backward(p.stirs) {
+		if s.mark.g != nil && b.selects(t.labels, s.pod) {
+			return later(own, s.mark).because(Selected)
+		}
+	}
+	return later(own, p.stir).because(Selected)
 }
 
-func (b *Builder) node(x *event, w string) cause {
-	if w == "kubelet" || x.Verb == "list" {
-		return cause{}
+// selects tells whether a pod may be among those with the labels.
+func (b *Builder) selects(labels map[string]string, pod identity.ID) bool {
+	t := b.things[pod]
+	if t == nil || t.labels == nil {
+		return true
 	}
-	return b.owned(x)
+	for k, v := range labels {
+		if t.labels[k] != v {
+			return false
+		}
+	}
+	return true
 }
 
 // kubelet is what a kubelet looks up: what a pod names that it starts.
@@ -308,22 +424,31 @@ func (b *Builder) kubelet(x *event) cause {
 	}
 	switch o.Resource {
 	case "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts", "persistentvolumes":
-		if p := b.starting(x.User.Username, o.Namespace); p.there() {
-			return p.because(Selected)
-		}
+		return b.starting(x.User.Username, o.Namespace, o.Name).because(Selected)
 	}
 	return cause{}
 }
 
 // starting is the pod that a node began to start last, in a namespace if that is told.
-func (b *Builder) starting(node, namespace string) mark {
-	list := b.nodes[node]
-	for i := len(list) - 1; i >= 0; i-- {
-		if o, ok := b.tracker.Instance(list[i]); ok && (namespace == "" || o.Namespace == namespace) {
-			return b.made(list[i])
+func (b *Builder) starting(name, namespace, needs string) mark {
+	n := b.nodes[name]
+	if n == nil {
+		return mark{}
+	}
+	var m mark
+	for _, id := range slices.Backward(n.pods) {
+		o, ok := b.tracker.Instance(id)
+		if !ok || namespace != "" && o.Namespace != namespace {
+			continue
+		}
+		if !m.there() {
+			m = b.made(id)
+		}
+		if slices.Contains(b.thing(id).needs, needs) {
+			return b.made(id)
 		}
 	}
-	return mark{}
+	return m
 }
 
 // served is what a kubelet asks before it serves a request of a person.
@@ -358,8 +483,8 @@ func (b *Builder) nested(x *event) cause {
 
 // furnished is what every namespace gets: after its creation, or when somebody deleted it.
 func (b *Builder) furnished(x *event) cause {
-	m := b.changedLast(x.Namespace)
-	return later(m, b.ended(x.Object)).because(Namespace)
+	gone := b.place(x.Namespace).gone[x.ObjectRef.Resource+"/"+x.ObjectRef.Name]
+	return later(b.changedLast(x.Namespace), gone).because(Namespace)
 }
 
 // startsSomething tells whether a component's change that nothing caused may cause others: an account in
@@ -368,36 +493,62 @@ func startsSomething(x *event) bool {
 	return worker(x) == "account" && x.ObjectRef != nil && x.ObjectRef.Resource != "leases" && !isEvent(x) && x.ObjectRef.Subresource == ""
 }
 
-func (b *Builder) thingWork(g *group, x *event) {
-	if x.Object != 0 {
-		b.thing(x.Object).work.set(mark{g, x.number})
-	}
-}
-
 // after remembers what later events need.
 func (b *Builder) after(g *group, x *event) {
 	o := x.ObjectRef
-	if o.Resource == "pods" && x.Object != 0 && x.Changed {
-		b.place(x.Namespace).stir.set(mark{g, x.number})
-		if w := x.User.Username; strings.HasPrefix(w, "system:node:") && x.Verb == "patch" || o.Subresource == "binding" {
-			node := w
-			if o.Subresource == "binding" {
-				node = ""
-				for _, r := range x.Related {
-					if n, ok := b.tracker.Instance(r.ID); ok && r.Relation == identity.Bound && n.Resource == "nodes" {
-						node = "system:node:" + n.Name
-					}
-				}
-			}
-			if node != "" {
-				list := b.nodes[node]
-				if len(list) >= 64 {
-					list = append(list[:0], list[1:]...)
-				}
-				if o.Subresource == "binding" || len(list) == 0 {
-					b.nodes[node] = append(list, x.Object)
+	m := x.mark(g)
+	switch {
+	case !x.Changed:
+	case o.Resource == "pods" && x.Object != 0:
+		b.place(x.Namespace).stirUp(x.Object, m)
+		if x.Verb == "create" && o.Subresource == "" {
+			t := b.thing(x.Object)
+			t.labels, t.needs = x.look().Metadata.Labels, x.look().needs()
+		}
+		node := ""
+		if o.Subresource == "binding" {
+			for _, r := range x.Related {
+				if n, ok := b.tracker.Instance(r.ID); ok && r.Relation == identity.Bound && n.Resource == "nodes" {
+					node = "system:node:" + n.Name
 				}
 			}
 		}
+		if node != "" {
+			b.nodeOf(node).start(x.Object)
+			b.thing(x.Object).node = node
+		}
+	case o.Resource == "persistentvolumeclaims" && (x.Verb == "delete" || x.Verb == "deletecollection") && o.Subresource == "":
+		b.place(x.Namespace).claims.set(m)
+	case o.Resource == "horizontalpodautoscalers" && x.person && o.Subresource == "" && x.Object != 0:
+		p := b.place(x.Namespace)
+		if !slices.Contains(p.scalers, x.Object) && len(p.scalers) < maxScalers {
+			p.scalers = append(p.scalers, x.Object)
+		}
+		b.thing(x.Object).target = x.look().scaleTarget()
+	case o.Resource == "jobs" && x.Object != 0:
+		if job, ok := b.tracker.Instance(x.Object); ok && job.Parent != 0 {
+			b.thing(job.Parent).jobs.set(m)
+		}
+	case o.Resource == "customresourcedefinitions" && x.person && o.Subresource == "":
+		if _, group, ok := strings.Cut(o.Name, "."); ok && len(b.groups) < maxGroups {
+			d := b.groups[group]
+			if d == nil {
+				d = &definition{}
+				b.groups[group] = d
+			}
+			d.change.set(m)
+			d.missed = false
+		}
 	}
 }
+
+// definition is what is remembered of a group of custom resources.
+type definition struct {
+	change mark // of a definition of its resources, the latest
+	missed bool // an informer found since that it is gone
+}
+
+const (
+	maxGroups  = 4096 // of the API, from custom definitions
+	maxScalers = 64   // autoscalers of a namespace
+)

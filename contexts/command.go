@@ -124,28 +124,43 @@ func isQuestion(e *audit.Event) bool {
 // continues tells whether a request belongs to a command that the client is at.
 func (c *command) continues(x *event) bool {
 	gap := x.RequestReceived.Sub(c.end)
-	if len(c.requests) >= maxBurst {
-		return false
-	}
 	kubectl := strings.HasPrefix(x.UserAgent, "kubectl/")
-	first := kubectl && isFirst(x.Event)
-	if first && c.last.is > looked {
-		return false
-	}
 	switch {
+	case len(c.requests) >= maxBurst:
+		return false
+	case kubectl && strings.HasPrefix(x.RequestURI, "/api?") && c.last.is > looked:
+		return false // that is how it begins
 	case gap < pause:
 		return true
-	case kubectl && c.last.is == looked:
-		return gap < planning
-	case c.one != nil && x.ObjectRef != nil && x.ObjectRef.Resource == "pods":
+	case kubectl && c.last.is == looked && succeeded(c.last.event.Event):
+		return gap < planning && plans(c.last.event.Event, x)
+	case c.one != nil && c.one == c.node && x.ObjectRef != nil && x.ObjectRef.Resource == "pods":
 		return gap < polling
 	}
 	return false
 }
 
-// isFirst tells the request with which kubectl begins when it has to look the API up.
-func isFirst(e *audit.Event) bool {
-	return e.ObjectRef == nil && strings.HasPrefix(e.RequestURI, "/api?")
+// plans tells whether kubectl may have thought for a while after a look at the API, before a request:
+// the schemas are what it needs to change something, and what it lists does not need them.
+func plans(looked *audit.Event, x *event) bool {
+	path, _, _ := strings.Cut(looked.RequestURI, "?")
+	switch {
+	case x.ObjectRef == nil:
+		return strings.HasPrefix(path, "/openapi/v3") && strings.HasPrefix(x.RequestURI, "/openapi/v3/")
+	case path == "/apis":
+		return strings.Contains(looked.RequestURI, "timeout=") // else it was asked for itself
+	case path == "/openapi/v2":
+		return x.ObjectRef.Resource == "customresourcedefinitions"
+	case strings.HasPrefix(path, "/openapi/v3"):
+		return x.Verb != "list" && x.Verb != "watch"
+	}
+	return false
+}
+
+// succeeded tells a request that was answered as asked; 304 says that the client knows the answer.
+func succeeded(e *audit.Event) bool {
+	s := e.ResponseStatus
+	return s == nil || s.Code == 0 || s.Code >= 200 && s.Code <= 299 || s.Code == 304
 }
 
 // request takes a request of a person.
@@ -170,6 +185,9 @@ func (b *Builder) request(x *event) {
 	if r.is >= tried || connects(x) {
 		r.group, r.joined = b.change(c, x, r.is), true
 		b.board(r.group, x)
+		if x.ObjectRef != nil {
+			b.after(r.group, x)
+		}
 	}
 	x.Event, x.seen = withoutBodies(x.Event), nil
 	c.requests = append(c.requests, r)

@@ -1,6 +1,7 @@
 package contexts
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -11,17 +12,50 @@ import (
 type thing struct {
 	made mark // it came to be
 	work mark // its latest change that was asked for
+	tree mark // the latest of what depends on it
 	end  mark // its deletion was asked for first
 
 	version string            // its resourceVersion after its latest change
 	pods    map[string]string // of Endpoints and EndpointSlices: see [sight.pods]
 	node    string            // of a pod: where it runs
-	stir    mark              // of a pod: see [place]
+	jobs    mark              // of a CronJob: what happened to one of its jobs
+	looked  time.Time         // of an autoscaler: its latest look
+	first   int               // the change whose first look that was
+	target  string            // what it scales
+	counted int               // of a budget or quota: the latest count
+
+	labels map[string]string // of a pod; of a budget: those that it selects; nil: not known
+	needs  []string          // names of the objects that a pod's specification names
 }
 
 // place is what is remembered of a namespace.
 type place struct {
-	stir mark // the context of the latest change of a pod in it
+	stir   mark // of a pod in it, the latest change
+	claims mark // of a claim in it, the latest deletion
+	stirs  []stir
+	gone   map[string]mark // what a person deleted, by resource and name
+
+	scalers []identity.ID // the autoscalers in it
+}
+
+// stir is something that happened to a pod.
+type stir struct {
+	pod  identity.ID
+	mark mark
+}
+
+const (
+	maxStirs = 128 // of a namespace
+	maxGone  = 256
+)
+
+// stirUp notes what happened to a pod of a namespace.
+func (p *place) stirUp(pod identity.ID, m mark) {
+	p.stir.set(m)
+	if len(p.stirs) >= maxStirs {
+		p.stirs = append(p.stirs[:0], p.stirs[maxStirs/2:]...)
+	}
+	p.stirs = append(p.stirs, stir{pod, m})
 }
 
 // flight is a request that is still being served, or was when the events at hand began.
@@ -72,7 +106,7 @@ func (b *Builder) ended(id identity.ID) mark {
 func (b *Builder) changedLast(id identity.ID) mark {
 	var m mark
 	if t := b.things[id]; t != nil {
-		m = later(t.made, t.work)
+		m = later(later(t.made, t.work), t.tree)
 	}
 	return later(m, b.ended(id))
 }
@@ -80,21 +114,60 @@ func (b *Builder) changedLast(id identity.ID) mark {
 // maxChain bounds chains of owners; real ones have four links, a circle of owners has no end.
 const maxChain = 16
 
+// forget notes that a person deleted something of a namespace, which a component may put back.
+func (p *place) forget(what string, m mark) {
+	if p.gone == nil || len(p.gone) >= maxGone {
+		p.gone = make(map[string]mark)
+	}
+	p.gone[what] = m
+}
+
 // latest is the latest instance of a name; 0: there is none.
 func (b *Builder) latest(o identity.Object) identity.ID { return b.tracker.Latest(o) }
 
-// worked is the latest change along the owners of an object, and of itself.
+// worked is the latest change along the owners of an object, and of itself. The end of its namespace is
+// one.
 func (b *Builder) worked(id identity.ID) mark {
-	var m mark
-	for range maxChain {
+	m := b.closed(id)
+	for id := range b.owners(id) {
 		m = later(m, b.changedLast(id))
-		o, ok := b.tracker.Instance(id)
-		if !ok || o.Parent == 0 || o.ParentBy == identity.Involved {
-			break
-		}
-		id = o.Parent
 	}
 	return m
+}
+
+// closed is the deletion of the namespace that an object is in.
+func (b *Builder) closed(id identity.ID) mark {
+	o, ok := b.tracker.Instance(id)
+	if !ok || o.Namespace == "" {
+		return mark{}
+	}
+	return b.ended(b.latest(identity.Object{Resource: "namespaces", Name: o.Namespace}))
+}
+
+// owners are an object and what it depends on, up to the root.
+func (b *Builder) owners(id identity.ID) iter.Seq[identity.ID] {
+	return func(yield func(identity.ID) bool) {
+		for range maxChain {
+			if id == 0 || !yield(id) {
+				return
+			}
+			o, ok := b.tracker.Instance(id)
+			if !ok || o.ParentBy == identity.Involved {
+				return
+			}
+			id = o.Parent
+		}
+	}
+}
+
+// spread tells the owners of an object that something happened to it that they did not do: they will
+// act on it.
+func (b *Builder) spread(id identity.ID, m mark) {
+	for owner := range b.owners(id) {
+		if owner != id {
+			b.thing(owner).tree.set(m)
+		}
+	}
 }
 
 // made is what brought an object about: its creation, or if that is not in the log its owners' latest change.
@@ -107,7 +180,7 @@ func (b *Builder) made(id identity.ID) mark {
 
 // affect notes what a context did to objects.
 func (b *Builder) affect(g *group, x *event) {
-	m := mark{g, x.number}
+	m := x.mark(g)
 	o := x.ObjectRef
 	if o == nil {
 		return
@@ -119,6 +192,9 @@ func (b *Builder) affect(g *group, x *event) {
 			if !t.end.there() {
 				t.end.set(m)
 			}
+			if x.person {
+				b.place(x.Namespace).forget(o.Resource+"/"+o.Name, m)
+			}
 		case o.Subresource == "token", o.Subresource == "binding", isQuestion(x.Event):
 		default:
 			if known, ok := b.tracker.Instance(x.Object); ok && known.Created == x.number {
@@ -127,6 +203,9 @@ func (b *Builder) affect(g *group, x *event) {
 			if x.person && !b.inert(t, x) {
 				t.work.set(m)
 			}
+		}
+		if x.person {
+			b.spread(x.Object, m)
 		}
 		if v := x.look().Metadata.ResourceVersion; v != "" {
 			t.version = v
@@ -137,6 +216,32 @@ func (b *Builder) affect(g *group, x *event) {
 		mm.set(m)
 		b.wiped[x.number] = mm
 		b.wipes = append(b.wipes, x.number)
+		b.wipe(x, m)
+	}
+}
+
+// wipe is the deletion of a collection: of all objects, which the tracker knows, or of those that a
+// selector chose, which the answer names.
+func (b *Builder) wipe(x *event, m mark) {
+	if x.person && len(x.look().Items) == 0 {
+		for id := range b.things {
+			if o, ok := b.tracker.Instance(id); ok && o.Deleted == x.number {
+				b.spread(id, m)
+			}
+		}
+	}
+	for _, item := range x.look().Items {
+		id := b.latest(identity.Object{Group: x.ObjectRef.APIGroup, Resource: x.ObjectRef.Resource, Namespace: x.ObjectRef.Namespace, Name: item.Metadata.Name})
+		if id == 0 {
+			continue
+		}
+		if t := b.thing(id); !b.ended(id).there() {
+			t.end.set(m)
+		}
+		b.place(x.Namespace).forget(x.ObjectRef.Resource+"/"+item.Metadata.Name, m)
+		if x.person {
+			b.spread(id, m)
+		}
 	}
 }
 
@@ -173,13 +278,15 @@ func (b *Builder) prune() {
 				t.made.set(mark{})
 				t.work.set(mark{})
 				t.end.set(mark{})
-				t.stir.set(mark{})
+				t.tree.set(mark{})
+				t.jobs.set(mark{})
 				delete(b.things, id)
 			}
 		}
 		for id, p := range b.places {
 			if _, ok := b.tracker.Instance(id); !ok {
 				p.stir.set(mark{})
+				p.claims.set(mark{})
 				delete(b.places, id)
 			}
 		}

@@ -1,6 +1,8 @@
 package contexts
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -18,6 +20,13 @@ type sight struct {
 		DeletionTimestamp string            `json:"deletionTimestamp"`
 		Labels            map[string]string `json:"labels"`
 	} `json:"metadata"`
+
+	// lists
+	Items []struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	} `json:"items"`
 
 	// Event
 	Reason  string `json:"reason"`
@@ -110,3 +119,90 @@ func isEvent(x *event) bool {
 func isEventRef(o *audit.ObjectRef) bool {
 	return o.Resource == "events" && (o.APIGroup == "" || o.APIGroup == "events.k8s.io")
 }
+
+// scaleTarget is the name of what an autoscaler scales.
+func (s *sight) scaleTarget() string {
+	var spec struct {
+		ScaleTargetRef target `json:"scaleTargetRef"`
+	}
+	read1(s.Spec, &spec)
+	return spec.ScaleTargetRef.Name
+}
+
+// selected are the labels that a budget selects.
+func (s *sight) selected() map[string]string {
+	var spec struct {
+		Selector struct {
+			MatchLabels map[string]string `json:"matchLabels"`
+		} `json:"selector"`
+	}
+	read1(s.Spec, &spec)
+	return spec.Selector.MatchLabels
+}
+
+// needs are the names of the objects that a pod's specification names.
+func (s *sight) needs() []string {
+	type named struct {
+		Name string `json:"name"`
+	}
+	type sources struct {
+		ConfigMap named `json:"configMap"`
+		Secret    struct {
+			Name       string `json:"name"`
+			SecretName string `json:"secretName"`
+		} `json:"secret"`
+	}
+	var spec struct {
+		Volumes []struct {
+			sources
+			Claim struct {
+				Name string `json:"claimName"`
+			} `json:"persistentVolumeClaim"`
+			Projected struct {
+				Sources []sources `json:"sources"`
+			} `json:"projected"`
+		} `json:"volumes"`
+		Containers []struct {
+			EnvFrom []struct {
+				ConfigMap named `json:"configMapRef"`
+				Secret    named `json:"secretRef"`
+			} `json:"envFrom"`
+			Env []struct {
+				ValueFrom struct {
+					ConfigMap named `json:"configMapKeyRef"`
+					Secret    named `json:"secretKeyRef"`
+				} `json:"valueFrom"`
+			} `json:"env"`
+		} `json:"containers"`
+		ImagePullSecrets []named `json:"imagePullSecrets"`
+	}
+	read1(s.Spec, &spec)
+	var names []string
+	add := func(list ...string) {
+		for _, name := range list {
+			if name != "" && len(names) < maxNeeds && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, v := range spec.Volumes {
+		add(v.ConfigMap.Name, v.Secret.Name, v.Secret.SecretName, v.Claim.Name)
+		for _, from := range v.Projected.Sources {
+			add(from.ConfigMap.Name, from.Secret.Name)
+		}
+	}
+	for _, c := range spec.Containers {
+		for _, e := range c.EnvFrom {
+			add(e.ConfigMap.Name, e.Secret.Name)
+		}
+		for _, e := range c.Env {
+			add(e.ValueFrom.ConfigMap.Name, e.ValueFrom.Secret.Name)
+		}
+	}
+	for _, p := range spec.ImagePullSecrets {
+		add(p.Name)
+	}
+	return names
+}
+
+const maxNeeds = 32 // names of one pod
