@@ -5,8 +5,6 @@ import (
 	"container/list"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"k8ntext/dataset/audit"
@@ -52,7 +50,8 @@ type Options struct {
 	MaxObjects int
 
 	// MaxOpen bounds the contexts that are still open, and MaxMembers their events; 0: 131,072 and
-	// 4,194,304. Above them the context that was quiet for longest is given provisionally.
+	// 4,194,304. Above them the context that was quiet for longest is given provisionally. The level
+	// paper keeps all events up to MaxMembers, and then deals those that it has.
 	MaxOpen, MaxMembers int
 
 	// Quiet is how long, in the log's own time, a context waits for more events when there may be some;
@@ -107,13 +106,17 @@ type Builder struct {
 	open    *list.List   // of *group, longest quiet first
 	members int          // of all open groups
 	clients map[client]*command
-	recent  *list.List               // of *command, longest quiet first
-	flight  []flight                 // requests that are being served
+	recent  *list.List // of *command, longest quiet first
+	flight  []flight   // requests that are being served
 	nodes   map[string]*node
 	places  map[identity.ID]*place
 	groups  map[string]*definition // of the API
-	rounds  map[roundKey]*round // of clocks
-	out     []*Context
+	rounds  map[roundKey]*round    // of clocks
+
+	paper paper // the level of that name, which needs nothing else
+
+	operators map[string]identity.ID // the custom resource that an account worked on last
+	out       []*Context
 }
 
 // New returns a builder that has seen nothing.
@@ -125,6 +128,7 @@ func New(o Options) *Builder {
 		clients: make(map[client]*command), recent: list.New(),
 		nodes: make(map[string]*node), places: make(map[identity.ID]*place),
 		groups: make(map[string]*definition), rounds: make(map[roundKey]*round),
+		operators: make(map[string]identity.ID), paper: paper{byLabel: make(map[label.Label][]*light)},
 	}
 }
 
@@ -185,6 +189,17 @@ type event struct {
 // contexts that are finished, or provisional (see [Options]).
 func (b *Builder) Push(e *audit.Event, l label.Label) []*Context {
 	b.out = b.out[:0]
+	if b.o.Level == Paper {
+		b.paper.push(e, b.sum.Events, l, b.o.Space.Own(e))
+		if b.sum.Events++; b.paper.held > b.o.MaxMembers {
+			b.sum.Pressed++
+			b.deal()
+		}
+		return b.out
+	}
+	if b.o.Level == Identity {
+		l = label.Unknown
+	}
 	x := &event{Event: e, number: b.sum.Events, line: -1, label: l, own: b.o.Space.Own(e), person: isPerson(e)}
 	if n := len(e.Stages); n > 0 {
 		x.line = e.Stages[n-1].Position.Line
@@ -208,6 +223,10 @@ func (b *Builder) Push(e *audit.Event, l label.Label) []*Context {
 // Flush ends the log and gives what is left, in the order in which it began.
 func (b *Builder) Flush() []*Context {
 	b.out = b.out[:0]
+	if b.o.Level == Paper {
+		b.deal()
+		return b.out
+	}
 	b.endCommands(true)
 	for b.open.Len() > 0 {
 		b.close(b.open.Front().Value.(*group), false)
@@ -215,10 +234,17 @@ func (b *Builder) Flush() []*Context {
 	return b.out
 }
 
+// deal gives the contexts of the level paper.
+func (b *Builder) deal() {
+	b.out = append(b.out, b.paper.flush()...)
+	b.sum.Contexts += len(b.out)
+	b.sum.Given += len(b.out)
+}
+
 // begin opens a context with an event as what it is known by.
 func (b *Builder) begin(x *event, c *command) *group {
 	g := &group{opened: x.number, command: c}
-	g.ID = "c" + strconv.Itoa(x.number)
+	g.ID = id(x.number)
 	g.Label, g.User = label.Unknown, x.person
 	g.Trigger = Trigger{Event: -1, Line: -1}
 	g.First = x.RequestReceived
@@ -233,21 +259,8 @@ func (b *Builder) trigger(g *group, x *event, is attempt) {
 		return
 	}
 	g.tries = is
-	g.Trigger = Trigger{Event: x.number, Line: x.line}
-	g.Actor = Actor{User: x.User.Username, Agent: x.UserAgent}
-	if x.ImpersonatedUser != nil {
-		g.Actor.Impersonated = x.ImpersonatedUser.Username
-	}
-	g.Verb, g.Label = x.Verb, x.own
-	g.URI, _, _ = strings.Cut(x.RequestURI, "?")
-	g.Object, g.Sub = objectOf(b, x), ""
-	if x.ObjectRef != nil {
-		g.Sub = x.ObjectRef.Subresource
-	}
-	g.Outcome = 0
-	if x.ResponseStatus != nil {
-		g.Outcome = x.ResponseStatus.Code
-	}
+	g.fill(x.Event, x.number, x.line, objectOf(b, x))
+	g.Label = x.own
 }
 
 func objectOf(b *Builder, x *event) identity.Object {
@@ -284,16 +297,15 @@ func (b *Builder) join(g *group, x *event, r Reason) {
 	}
 }
 
-func (g *group) note(o identity.Object) {
-	for _, known := range g.Objects {
-		if known == o {
-			return
-		}
+// note adds an object to those that a context changed.
+func (c *Context) note(o identity.Object) {
+	if slices.Contains(c.Objects, o) {
+		return
 	}
-	if len(g.Objects) < MaxObjects {
-		g.Objects = append(g.Objects, o)
+	if len(c.Objects) < MaxObjects {
+		c.Objects = append(c.Objects, o)
 	} else {
-		g.MoreObjects++
+		c.MoreObjects++
 	}
 }
 

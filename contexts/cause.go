@@ -130,8 +130,35 @@ func (b *Builder) cause(x *event) cause {
 		}
 		return cause{}
 	}
+	if w == "account" {
+		return b.operated(x)
+	}
 	return b.owned(x)
 }
+
+// operated is what an operator does, a controller in the cluster that works on custom resources. What it
+// makes without saying for which, as far as is logged, is for the one that it worked on last and after
+// which it is called.
+func (b *Builder) operated(x *event) cause {
+	c := b.owned(x)
+	key := x.User.Username
+	if o, ok := b.tracker.Instance(x.Object); ok && b.o.Space.External(o.Group) {
+		if len(b.operators) < maxOperators {
+			b.operators[key] = x.Object
+		}
+		return c
+	}
+	works, ok := b.tracker.Instance(b.operators[key])
+	if c.group != nil || !ok || x.ObjectRef.Namespace != works.Namespace || !strings.HasPrefix(x.ObjectRef.Name, works.Name) {
+		return c
+	}
+	if t := b.thing(x.Object); x.Object != b.operators[key] {
+		t.owner = b.operators[key]
+	}
+	return b.worked(b.operators[key]).because(Custom)
+}
+
+const maxOperators = 1024
 
 // owned is work on an object: it belongs to the latest change of what the object depends on.
 func (b *Builder) owned(x *event) cause {
@@ -290,6 +317,23 @@ func (b *Builder) claimNamed(x *event, namespace string) mark {
 	return later(gone, b.worked(b.latest(identity.Object{Resource: "persistentvolumeclaims", Namespace: namespace, Name: name})))
 }
 
+// makes is the resource whose controller makes pods, and at level Metadata does not say for which.
+func makes(worker string) string {
+	switch worker {
+	case "replicaset-controller":
+		return "replicasets"
+	case "job-controller":
+		return "jobs"
+	case "daemon-set-controller":
+		return "daemonsets"
+	case "statefulset-controller":
+		return "statefulsets"
+	case "replication-controller":
+		return "replicationcontrollers"
+	}
+	return ""
+}
+
 // pod is a request for a pod.
 func (b *Builder) pod(x *event, w string) cause {
 	o := x.ObjectRef
@@ -302,7 +346,10 @@ func (b *Builder) pod(x *event, w string) cause {
 	case x.Verb == "list" || x.Verb == "deletecollection":
 		return b.owned(x)
 	case x.Verb == "create" && o.Subresource == "":
-		return b.owned(x)
+		if c := b.owned(x); c.group != nil {
+			return c
+		}
+		return b.place(x.Namespace).wants[makes(w)].because(Time)
 	case o.Subresource == "binding":
 		return b.made(id).because(Bound)
 	case w == "kube-scheduler":
@@ -359,8 +406,19 @@ func (b *Builder) addresses(x *event) cause {
 		}
 	}
 	own := b.owned(x)
-	if x.Verb == "update" && m.there() {
+	if x.Verb != "update" && x.Verb != "patch" {
+		return own
+	}
+	if m.there() {
+		t.counted = x.number
 		return m.because(Selected)
+	}
+	if len(now) == 0 && len(before) == 0 && x.ResponseObject == nil && x.RequestObject == nil {
+		if service := b.worked(x.Object); service.at < t.counted || !service.there() {
+			t.counted = x.number
+			return later(service, b.place(x.Namespace).stir).because(Time)
+		}
+		t.counted = x.number
 	}
 	return own
 }
@@ -418,6 +476,7 @@ func (b *Builder) kubelet(x *event) cause {
 				return b.made(r.ID).because(Bound)
 			}
 		}
+		return b.starting(x.User.Username, o.Namespace, "").because(Time)
 	}
 	if isQuestion(x.Event) {
 		return b.served(x)
@@ -431,12 +490,8 @@ func (b *Builder) kubelet(x *event) cause {
 
 // starting is the pod that a node began to start last, in a namespace if that is told.
 func (b *Builder) starting(name, namespace, needs string) mark {
-	n := b.nodes[name]
-	if n == nil {
-		return mark{}
-	}
 	var m mark
-	for _, id := range slices.Backward(n.pods) {
+	for _, id := range slices.Backward(b.nodeOf(name).pods) {
 		o, ok := b.tracker.Instance(id)
 		if !ok || namespace != "" && o.Namespace != namespace {
 			continue
@@ -446,6 +501,11 @@ func (b *Builder) starting(name, namespace, needs string) mark {
 		}
 		if slices.Contains(b.thing(id).needs, needs) {
 			return b.made(id)
+		}
+	}
+	if !m.there() && namespace != "" { // where it runs is not told at level Metadata
+		if bound := b.place(b.latest(identity.Object{Resource: "namespaces", Name: namespace})).bound; len(bound) > 0 {
+			return b.made(bound[len(bound)-1])
 		}
 	}
 	return m
@@ -498,6 +558,12 @@ func (b *Builder) after(g *group, x *event) {
 	o := x.ObjectRef
 	m := x.mark(g)
 	switch {
+	case o.Resource == "pods" && x.Object != 0 && strings.HasPrefix(x.User.Username, "system:node:") && b.thing(x.Object).node == "":
+		b.thing(x.Object).node = x.User.Username
+		b.nodeOf(x.User.Username).start(x.Object)
+		if x.Changed {
+			b.place(x.Namespace).stirUp(x.Object, m)
+		}
 	case !x.Changed:
 	case o.Resource == "pods" && x.Object != 0:
 		b.place(x.Namespace).stirUp(x.Object, m)
@@ -513,10 +579,19 @@ func (b *Builder) after(g *group, x *event) {
 				}
 			}
 		}
+		if o.Subresource == "binding" {
+			p := b.place(x.Namespace)
+			if len(p.bound) >= maxStarted {
+				p.bound = append(p.bound[:0], p.bound[1:]...)
+			}
+			p.bound = append(p.bound, x.Object)
+		}
 		if node != "" {
 			b.nodeOf(node).start(x.Object)
 			b.thing(x.Object).node = node
 		}
+	case o.Subresource == "" && x.Namespace != 0 && (o.Resource == "replicasets" || o.Resource == "daemonsets" || o.Resource == "statefulsets" || o.Resource == "replicationcontrollers"):
+		b.place(x.Namespace).want(o.Resource, m)
 	case o.Resource == "persistentvolumeclaims" && (x.Verb == "delete" || x.Verb == "deletecollection") && o.Subresource == "":
 		b.place(x.Namespace).claims.set(m)
 	case o.Resource == "horizontalpodautoscalers" && x.person && o.Subresource == "" && x.Object != 0:
@@ -526,6 +601,9 @@ func (b *Builder) after(g *group, x *event) {
 		}
 		b.thing(x.Object).target = x.look().scaleTarget()
 	case o.Resource == "jobs" && x.Object != 0:
+		if o.Subresource == "" {
+			b.place(x.Namespace).want(o.Resource, m)
+		}
 		if job, ok := b.tracker.Instance(x.Object); ok && job.Parent != 0 {
 			b.thing(job.Parent).jobs.set(m)
 		}

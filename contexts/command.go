@@ -47,7 +47,8 @@ type attempt uint8
 const (
 	nothing   attempt = iota
 	looked            // at what the API offers
-	read              // or watched
+	read              // something
+	watched           // it, after kubectl had listed it: that is what --watch asks for
 	connected         // to something, or asked a question
 	tried             // to change something
 	changed           // it
@@ -102,6 +103,13 @@ func attemptOf(x *event) attempt {
 	return changed
 }
 
+// follows tells whether kubectl goes on to watch what it listed: that is what --watch asks for. A command
+// that waits for one object lists and watches that, by its name.
+func follows(before, x *event) bool {
+	return before != nil && before.Verb == "list" && x.Verb == "watch" && strings.HasPrefix(x.UserAgent, "kubectl/") &&
+		!strings.Contains(x.RequestURI, "fieldSelector=") && before.ObjectRef != nil && before.ObjectRef.Resource == x.ObjectRef.Resource && before.ObjectRef.Namespace == x.ObjectRef.Namespace
+}
+
 // connects tells requests that a kubelet or a backend serves, not the API server.
 func connects(x *event) bool {
 	if x.ObjectRef == nil {
@@ -135,7 +143,7 @@ func (c *command) continues(x *event) bool {
 	case kubectl && c.last.is == looked && succeeded(c.last.event.Event):
 		return gap < planning && plans(c.last.event.Event, x)
 	case c.one != nil && c.one == c.node && x.ObjectRef != nil && x.ObjectRef.Resource == "pods":
-		return gap < polling
+		return gap < polling && (x.ObjectRef.Subresource == "eviction" || c.byObject[x.Object] != nil)
 	}
 	return false
 }
@@ -182,6 +190,9 @@ func (b *Builder) request(x *event) {
 		b.recent.MoveToBack(c.elem)
 	}
 	r := request{event: x, object: x.Object, is: attemptOf(x)}
+	if r.is == read && follows(c.last.event, x) {
+		r.is = watched
+	}
 	if r.is >= tried || connects(x) {
 		r.group, r.joined = b.change(c, x, r.is), true
 		b.board(r.group, x)
@@ -228,6 +239,9 @@ func (b *Builder) change(c *command, x *event, is attempt) *group {
 		if x.ObjectRef != nil && x.ObjectRef.Resource == "nodes" && x.ObjectRef.Subresource == "" {
 			c.node = g
 		}
+	}
+	if evicts && x.Object != 0 {
+		c.byObject[x.Object] = g
 	}
 	b.trigger(g, x, is)
 	reason := SameUser

@@ -15,6 +15,7 @@ type thing struct {
 	tree mark // the latest of what depends on it
 	end  mark // its deletion was asked for first
 
+	owner   identity.ID       // where the log does not say it
 	version string            // its resourceVersion after its latest change
 	pods    map[string]string // of Endpoints and EndpointSlices: see [sight.pods]
 	node    string            // of a pod: where it runs
@@ -34,6 +35,8 @@ type place struct {
 	claims mark // of a claim in it, the latest deletion
 	stirs  []stir
 	gone   map[string]mark // what a person deleted, by resource and name
+	wants  map[string]mark // by resource: the latest change of something that makes pods
+	bound  []identity.ID   // pods that were told where to run, latest last
 
 	scalers []identity.ID // the autoscalers in it
 }
@@ -114,6 +117,14 @@ func (b *Builder) changedLast(id identity.ID) mark {
 // maxChain bounds chains of owners; real ones have four links, a circle of owners has no end.
 const maxChain = 16
 
+// want notes a change of something that makes pods.
+func (p *place) want(resource string, m mark) {
+	if p.wants == nil {
+		p.wants = make(map[string]mark)
+	}
+	p.wants[resource] = m
+}
+
 // forget notes that a person deleted something of a namespace, which a component may put back.
 func (p *place) forget(what string, m mark) {
 	if p.gone == nil || len(p.gone) >= maxGone {
@@ -155,7 +166,10 @@ func (b *Builder) owners(id identity.ID) iter.Seq[identity.ID] {
 			if !ok || o.ParentBy == identity.Involved {
 				return
 			}
-			id = o.Parent
+			t := b.things[id]
+			if id = o.Parent; id == 0 && t != nil {
+				id = t.owner
+			}
 		}
 	}
 }
