@@ -113,7 +113,9 @@ type Builder struct {
 	groups  map[string]*definition // of the API
 	rounds  map[roundKey]*round    // of clocks
 
-	paper paper // the level of that name, which needs nothing else
+	passed  []mark // changes that the search for a cause passed by
+	byLabel map[label.Label][]*group
+	paper   paper // the level of that name, which needs nothing else
 
 	operators map[string]identity.ID // the custom resource that an account worked on last
 	out       []*Context
@@ -129,6 +131,7 @@ func New(o Options) *Builder {
 		nodes: make(map[string]*node), places: make(map[identity.ID]*place),
 		groups: make(map[string]*definition), rounds: make(map[roundKey]*round),
 		operators: make(map[string]identity.ID), paper: paper{byLabel: make(map[label.Label][]*light)},
+		byLabel: make(map[label.Label][]*group),
 	}
 }
 
@@ -258,6 +261,13 @@ func (b *Builder) trigger(g *group, x *event, is attempt) {
 	if g.tries >= is {
 		return
 	}
+	if g.tries == nothing && is >= tried && b.o.Level == Full {
+		alike := b.byLabel[x.own]
+		if len(alike) >= maxAlike {
+			alike = append(alike[:0], alike[1:]...)
+		}
+		b.byLabel[x.own] = append(alike, g)
+	}
 	g.tries = is
 	g.fill(x.Event, x.number, x.line, objectOf(b, x))
 	g.Label = x.own
@@ -273,11 +283,14 @@ func objectOf(b *Builder, x *event) identity.Object {
 	return identity.Object{Group: x.ObjectRef.APIGroup, Resource: x.ObjectRef.Resource, Namespace: x.ObjectRef.Namespace, Name: x.ObjectRef.Name}
 }
 
+// over tells that a context was given as a whole: nothing may be added.
+func (b *Builder) over(g *group) bool { return g.given && !g.Provisional }
+
 // join adds an event to a context.
 func (b *Builder) join(g *group, x *event, r Reason) {
 	if g.elem == nil { // a part of it was given
 		g.Members, g.Objects, g.MoreObjects = nil, nil, 0
-		g.Continued, g.Provisional = true, false
+		g.Continued = true
 		g.First = x.RequestReceived
 		g.elem = b.open.PushBack(g)
 	} else {
@@ -348,8 +361,8 @@ func (b *Builder) close(g *group, provisional bool) {
 	if len(g.Members) == 0 {
 		return
 	}
+	g.Provisional = provisional
 	c := g.Context
-	c.Provisional = provisional
 	if c.Trigger.Event < 0 {
 		c.Trigger.Estimated = true
 	}

@@ -18,8 +18,15 @@ func (m mark) because(r Reason) cause { return cause{m.g, r} }
 
 // effect takes a request that no person sent.
 func (b *Builder) effect(x *event) {
+	b.passed = b.passed[:0]
 	c := b.cause(x)
+	if b.o.Level == Full {
+		c = b.labelled(x, c)
+	}
 	g := c.group
+	if g != nil && b.over(g) {
+		g, c.group = nil, nil
+	}
 	starts := false
 	switch {
 	case g == nil:

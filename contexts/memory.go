@@ -12,6 +12,7 @@ import (
 type thing struct {
 	made mark // it came to be
 	work mark // its latest change that was asked for
+	last mark // the one before it
 	tree mark // the latest of what depends on it
 	end  mark // its deletion was asked for first
 
@@ -142,6 +143,9 @@ func (b *Builder) worked(id identity.ID) mark {
 	m := b.closed(id)
 	for id := range b.owners(id) {
 		m = later(m, b.changedLast(id))
+		if t := b.things[id]; t != nil && b.o.Level == Full {
+			b.passed = append(b.passed, t.made, t.last, t.work, t.tree)
+		}
 	}
 	return m
 }
@@ -215,6 +219,7 @@ func (b *Builder) affect(g *group, x *event) {
 				t.made.set(m)
 			}
 			if x.person && !b.inert(t, x) {
+				t.last.set(t.work)
 				t.work.set(m)
 			}
 		}
@@ -293,6 +298,7 @@ func (b *Builder) prune() {
 				t.work.set(mark{})
 				t.end.set(mark{})
 				t.tree.set(mark{})
+				t.last.set(mark{})
 				t.jobs.set(mark{})
 				delete(b.things, id)
 			}
