@@ -4,6 +4,7 @@ GO       ?= go
 PROFILE  ?= quick
 CORPUS   ?=
 CORPUSES := $(if $(CORPUS),--corpus $(CORPUS))
+TRAINED  := sequential-1.34,base-dev,busy-dev,other-version-dev,metadata-dev,work-dev
 TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 
 # Only the race detector needs cgo; everything else must build without a C compiler.
@@ -63,8 +64,8 @@ bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/
 	$(GO) run ./bench/accuracy
 	$(GO) run ./bench/tables
 
-model: build ## train the embedded default model anew
-	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
+model: build ## train the embedded default model anew, on all dev recordings
+	bin/k8ntext train --corpus $(TRAINED) --seed 1 -m model/pretrained/default.k8ntext
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
 PART     ?= dev
