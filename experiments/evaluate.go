@@ -59,7 +59,7 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
-	return &evaluation{corpus: corpus, split: split, config: t.model, seed: t.Seed, methods: t.experiment.Methods}, nil
+	return &evaluation{corpus: corpus, split: split, config: t.model, seed: t.Seed, methods: t.experiment.Methods, explain: t.experiment.Explain}, nil
 }
 
 // split cuts the corpus as the trial's protocol says.
@@ -87,6 +87,7 @@ type evaluation struct {
 	config  model.Config
 	seed    uint64
 	methods []string
+	explain bool
 	on      device.Target
 	threads int
 	commit  string
@@ -236,6 +237,11 @@ func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error
 	r.Cost.TrainSeconds = time.Since(start).Seconds()
 	for _, epoch := range history.Epochs {
 		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
+	}
+	if e.explain {
+		if err := e.imitate(ctx, tagger, r); err != nil {
+			return nil, err
+		}
 	}
 	vote := model.VoteOptions{Stride: 1, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads}
 	timed := func(events int, start time.Time) {

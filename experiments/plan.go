@@ -111,8 +111,9 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int `json:",omitzero"`
-	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training()},
+		Training        int  `json:",omitzero"`
+		Explain         bool `json:",omitzero"`
+	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(), e.Explain},
 		json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
