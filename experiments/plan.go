@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -152,21 +150,17 @@ func (t *Trial) Describe() string {
 	return strings.Join(parts, ", ")
 }
 
-// Status plans a config and tells which of its trials have a valid result in the store.
-func Status(ctx context.Context, c *Config, s Store) (trials []Trial, done []bool, err error) {
+// Status plans a config and tells what the store has of each of its trials.
+func Status(ctx context.Context, c *Config, s Store) (trials []Trial, states []State, err error) {
 	trials, _, err = c.plan(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	done = make([]bool, len(trials))
+	states = make([]State, len(trials))
 	for i, t := range trials {
-		r, err := s.Load(t.ID)
-		switch {
-		case err == nil:
-			done[i] = r.Error == ""
-		case !errors.Is(err, fs.ErrNotExist):
+		if states[i], err = s.State(t.ID); err != nil {
 			return nil, nil, err
 		}
 	}
-	return trials, done, nil
+	return trials, states, nil
 }
