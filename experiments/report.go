@@ -59,9 +59,16 @@ func (a Artefact) SVG(f *plots.Figure) (template.HTML, error) {
 	return template.HTML("<svg" + svg), nil
 }
 
-// Wide tells whether the table's first column holds words.
-func (a Artefact) Wide() bool {
-	return !slices.Contains([]string{"W", "K"}, a.Table.Columns[0])
+// Look is how the page shows the table: "prose" where its cells are words, "words" where those of the first
+// column are, else "".
+func (a Artefact) Look() string {
+	switch {
+	case a.Redo == "" && a.ID != "corpora":
+		return "prose"
+	case slices.Contains([]string{"W", "K"}, a.Table.Columns[0]):
+		return ""
+	}
+	return "words"
 }
 
 // Source is a config with the folder of its results.
@@ -159,7 +166,7 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
 	for _, build := range []func(evidence) ([]Artefact, error){
 		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
-		protocolArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts,
+		protocolArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
 	} {
 		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {
