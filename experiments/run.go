@@ -252,9 +252,9 @@ func (m *Manifest) RunOne(ctx context.Context, index int, o RunOptions) error {
 	case failure == nil:
 		return nil
 	case r.Retry:
-		return fmt.Errorf("trial %s (%s, %s) failed, and may succeed another time: %w", t.ID, t.Experiment, t.Describe(), failure)
+		return fmt.Errorf("trial %s (%s, %s) failed, and may succeed another time: %w", t.ID, t.Experiment, todo[0].Describe(), failure)
 	}
-	return fmt.Errorf("trial %s (%s, %s): %w: %w", t.ID, t.Experiment, t.Describe(), ErrRecorded, failure)
+	return fmt.Errorf("trial %s (%s, %s): %w: %w", t.ID, t.Experiment, todo[0].Describe(), ErrRecorded, failure)
 }
 
 // ErrRecorded is a trial's own failure, which is its result.
@@ -275,7 +275,7 @@ func distinct(planned []Trial) []Trial {
 func runTrial(ctx context.Context, t *Trial, corpora *corpora, on device.Target, p Provenance) (r *Result, err error) {
 	p.Device, p.Kernels = on.Device(), on.Name()
 	failed := func(err error) (*Result, error) {
-		return &Result{Trial: *t, Error: err.Error(), Retry: mayPass(err), Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}, err
+		return &Result{Trial: *t, Error: err.Error(), Retry: Retryable(err), Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}, err
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -293,9 +293,11 @@ func runTrial(ctx context.Context, t *Trial, corpora *corpora, on device.Target,
 	return r, nil
 }
 
-// mayPass tells whether the same trial may succeed later or elsewhere: the machine failed, not the trial.
-func mayPass(err error) bool {
-	for _, passing := range []error{opencl.ErrUnavailable, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.ESTALE} {
+// Retryable tells whether the same may succeed later or elsewhere: the machine failed, not the trial.
+func Retryable(err error) bool {
+	for _, passing := range []error{
+		opencl.ErrUnavailable, ErrIncomparable, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EIO, syscall.ESTALE,
+	} {
 		if errors.Is(err, passing) {
 			return true
 		}

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -128,6 +129,9 @@ type Verdict struct {
 	Differences []string `json:"differences,omitempty"` // the first few, with both values
 	Skipped     string   `json:"skipped,omitempty"`     // why it could not be compared here
 }
+
+// ErrIncomparable is why nothing was verified: this machine computes otherwise than those that made the results.
+var ErrIncomparable = errors.New("no result could be compared on this machine")
 
 // VerifyOptions say how trials are computed again.
 type VerifyOptions struct {
