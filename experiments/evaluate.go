@@ -140,13 +140,16 @@ func (e *evaluation) score(p prediction, r *Result) error {
 		}
 		r.Records = append(r.Records, confusion.WindowRecords(id)...)
 		if p.method == MethodNetwork {
-			r.Classes = e.classes(confusion)
+			r.Classes, r.Confusion = e.classes(confusion), confusion.Cells()
 		}
 		return nil
 	}
 	outcomes, err := p.events()
 	if err != nil {
 		return err
+	}
+	if p.method == MethodNetwork {
+		r.Confusion = confusionOf(outcomes)
 	}
 	for _, part := range e.byRecording(outcomes) {
 		id.Corpus = part.name
@@ -268,18 +271,21 @@ func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, erro
 	}
 	labelled := func(vote model.VoteOptions) ([]metrics.Outcome, error) {
 		start := time.Now()
-		byEvent := make(map[int32]label.Label)
+		byEvent := make(map[int32]model.Prediction)
 		for _, s := range testSequences(e.split) {
 			predictions, err := tagger.Label(ctx, pickEvents(e.corpus, s), vote)
 			if err != nil {
 				return nil, err
 			}
 			for i, p := range predictions {
-				byEvent[s[i]] = p.Label
+				byEvent[s[i]] = p
 			}
 		}
 		timed(len(byEvent), start)
-		return e.outcomes(func(i int32) label.Label { return byEvent[i] }), nil
+		if len(e.votes) == 0 {
+			r.Margins = e.margins(byEvent)
+		}
+		return e.outcomes(func(i int32) label.Label { return byEvent[i].Label }), nil
 	}
 	var voted []prediction
 	for _, v := range e.votes {
