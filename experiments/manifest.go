@@ -107,6 +107,16 @@ func (m *Manifest) encode() ([]byte, error) {
 	return append(append(text, '\n'), lines.Bytes()...), nil
 }
 
+// Key tells the manifest from others of the same name: 8 hex digits of a hash of it.
+func (m *Manifest) Key() (string, error) {
+	text, err := m.encode()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:4]), nil
+}
+
 // Write writes the manifest at path, whole or not at all.
 func (m *Manifest) Write(path string) error {
 	text, err := m.encode()

@@ -3,6 +3,7 @@ package experiments
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,7 +42,14 @@ func freeMemoryMB(root string) int64 {
 	return free
 }
 
-// memoryMB estimates what a trial needs beside the corpora, which trials share.
+// memoryMB estimates what a trial needs beside the corpora, which trials share: on the safe side of what
+// was measured, 100 MiB for the default network with windows of 60 events in batches of 32, which grows
+// with both and with the units. The decision tree and naive Bayes hold whole grids of the training part.
 func (t *Trial) memoryMB() int64 {
-	return 500
+	const fixed, perEvent, baseline = 64, 1.0 / 12, 768
+	need := fixed + int64(perEvent*float64(t.model.Window*t.model.Batch)*max(1, float64(t.model.Units1+t.model.Units2)/256))
+	if slices.Contains(t.experiment.Methods, "tree") || slices.Contains(t.experiment.Methods, "naive-bayes") {
+		need += baseline
+	}
+	return need
 }

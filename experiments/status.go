@@ -208,7 +208,7 @@ func verify(ctx context.Context, t *Trial, corpora *corpora, o VerifyOptions) (V
 		v.Differences = []string{"it fails now: " + failure.Error()}
 		return v, nil
 	}
-	if v.Differences, err = differences(stored, again); err != nil {
+	if v.Differences, err = Differences(stored, again); err != nil {
 		return v, err
 	}
 	v.Same = len(v.Differences) == 0
@@ -232,8 +232,9 @@ func (r *Result) values() ([]byte, error) {
 	return c.encode()
 }
 
-// differences lists where two results differ in their values, the first few.
-func differences(a, b *Result) ([]string, error) {
+// Differences lists where two results differ in their values, the first few: in all but times, memory and
+// provenance.
+func Differences(a, b *Result) ([]string, error) {
 	var trees [2]any
 	for i, r := range []*Result{a, b} {
 		text, err := r.values()
