@@ -22,7 +22,7 @@ const (
 )
 
 // numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
-const numericsVersion = 2
+const numericsVersion = 3
 
 // Trial is one training with one setting, one seed and one fold.
 type Trial struct {
@@ -123,9 +123,10 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Level           string  `json:",omitzero"`
 		TestLevel       string  `json:",omitzero"`
 		Votes           []Vote  `json:",omitempty"`
+		Explain         bool    `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.Explain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
