@@ -168,15 +168,15 @@ func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rep.draw(results, trials, paper, source("synthetic", rep.Command)); err != nil {
+	if err := rep.draw(results, trials, paper, syntheticSource(rep.Command)); err != nil {
 		t.Fatal(err)
 	}
 	rep.arrange()
 	return rep
 }
 
-func source(name, command string) Source {
-	return Source{Config: &Config{Name: name}, Store: Store{Dir: filepath.Join("results", name)}, Command: command}
+func syntheticSource(command string) Source {
+	return Source{Config: &Config{Name: "synthetic"}, Store: Store{Dir: filepath.Join("results", "synthetic")}, Command: command}
 }
 
 // shown are the artefacts that results made.
