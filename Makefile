@@ -79,7 +79,7 @@ explain-evidence: build ## what explain/README.md says of the embedded model: ex
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
 	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
-	  cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
+	  cp bin/explained/$$c-tie/explain.html explain/evidence/$$c-tie.html && cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
 	done
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
