@@ -49,10 +49,17 @@ type Experiment struct {
 	Corpus Corpora `toml:"corpus"`
 	// Test lists the corpora that are tested, each by itself, under the protocol cross.
 	Test Corpora `toml:"test"`
-	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds)
-	// or "cross" (train on some recordings, test on others).
+	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds),
+	// "unseen" (the same folds, with actions that training never shows) or "cross" (train on some
+	// recordings, test on others).
 	Protocol string `toml:"protocol"`
-	// Folds of the blocked protocol; 0: 5.
+	// LeaveOut says what each fold of the protocol unseen leaves out of training: random groups of "action"
+	// or of "scenario" (dataset.SplitUnseen); "": action. There are as many groups as folds.
+	LeaveOut string `toml:"leave_out"`
+	// Abstain lists thresholds of the network's confidence, 0 to 1: at each is scored how much is answered,
+	// and how much of that is right; none: it is not.
+	Abstain []float64 `toml:"abstain"`
+	// Folds of the protocols blocked and unseen; 0: 5.
 	Folds int `toml:"folds"`
 	// TestShare and ValidationShare of the paper protocol; 0: a tenth each.
 	TestShare       float64 `toml:"test_share"`
@@ -215,7 +222,7 @@ func (e *Experiment) check() error {
 		}
 	}
 	switch e.Protocol {
-	case ProtocolPaper, ProtocolBlocked:
+	case ProtocolPaper, ProtocolBlocked, ProtocolUnseen:
 		if len(e.Test) > 0 {
 			return badKey("test", "has a meaning under protocol %q only: leave it out", ProtocolCross)
 		}
@@ -224,7 +231,10 @@ func (e *Experiment) check() error {
 			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
 		}
 	default:
-		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
+		return badKey("protocol", "%q is not known: use %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross)
+	}
+	if err := e.checkUnseen(); err != nil {
+		return err
 	}
 	if e.Repetitions == 0 {
 		e.Repetitions = 1
@@ -316,6 +326,28 @@ func (e *Experiment) checkCut() error {
 	}
 	if e.TestLevel != "" && e.Protocol == ProtocolPaper {
 		return badKey("test_level", "under protocol %q training shares its events with the test part: use level, or another protocol", e.Protocol)
+	}
+	return nil
+}
+
+// checkUnseen checks what is asked about work that training never shows.
+func (e *Experiment) checkUnseen() error {
+	switch {
+	case e.LeaveOut != "" && e.Protocol != ProtocolUnseen:
+		return badKey("leave_out", "has a meaning under protocol %q only: leave it out", ProtocolUnseen)
+	case e.Protocol != ProtocolUnseen:
+	case e.LeaveOut == "":
+		e.LeaveOut = dataset.LeaveAction
+	case e.LeaveOut != dataset.LeaveAction && e.LeaveOut != dataset.LeaveScenario:
+		return badKey("leave_out", "%q is not known: use %q or %q", e.LeaveOut, dataset.LeaveAction, dataset.LeaveScenario)
+	}
+	if len(e.Abstain) > 0 && e.Protocol == ProtocolPaper {
+		return badKey("abstain", "protocol %q scores the positions of windows, without a vote: use another protocol", e.Protocol)
+	}
+	for i, t := range e.Abstain {
+		if !(t >= 0 && t <= 1) || i > 0 && t <= e.Abstain[i-1] {
+			return badKey("abstain", "%g: give thresholds from 0 to 1, each above the one before", t)
+		}
 	}
 	return nil
 }

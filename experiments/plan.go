@@ -17,6 +17,7 @@ import (
 const (
 	ProtocolPaper   = "paper"
 	ProtocolBlocked = "blocked"
+	ProtocolUnseen  = "unseen"
 	ProtocolCross   = "cross"
 )
 
@@ -89,10 +90,15 @@ func (e *Experiment) training() int {
 
 // folds is how many trials one setting and seed make.
 func (e *Experiment) folds() int {
-	if e.Protocol == ProtocolBlocked {
+	if e.folded() {
 		return e.Folds
 	}
 	return 1
+}
+
+// folded tells whether the protocol makes folds.
+func (e *Experiment) folded() bool {
+	return e.Protocol == ProtocolBlocked || e.Protocol == ProtocolUnseen
 }
 
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
@@ -113,14 +119,16 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int     `json:",omitzero"`
-		TrainShare      float64 `json:",omitzero"`
-		Level           string  `json:",omitzero"`
-		TestLevel       string  `json:",omitzero"`
-		Votes           []Vote  `json:",omitempty"`
+		Training        int       `json:",omitzero"`
+		TrainShare      float64   `json:",omitzero"`
+		Level           string    `json:",omitzero"`
+		TestLevel       string    `json:",omitzero"`
+		Votes           []Vote    `json:",omitempty"`
+		LeaveOut        string    `json:",omitzero"`
+		Abstain         []float64 `json:",omitempty"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
@@ -144,7 +152,7 @@ func (t *Trial) Describe() string {
 	if s := settingText(t.Setting); s != "" {
 		parts = append([]string{s}, parts...)
 	}
-	if t.experiment != nil && t.experiment.Protocol == ProtocolBlocked {
+	if t.experiment != nil && t.experiment.folded() {
 		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
 	}
 	return strings.Join(parts, ", ")

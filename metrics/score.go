@@ -32,6 +32,9 @@ type Outcome struct {
 	Context int32 // events with the same number depend on each other; negative: on none
 	Class   Class
 	Seen    bool // True occurs in the training part, validation not counted
+
+	// Confidence is how sure the method is of Predicted, 0 to 1, for [Abstain].
+	Confidence float64
 }
 
 // Options is what a score needs beside the outcomes.
