@@ -74,6 +74,9 @@ type Experiment struct {
 	Repetitions int `toml:"repetitions"`
 	// Methods that are scored: "network" and the baselines; none: the network alone.
 	Methods []string `toml:"methods"`
+	// Explain imitates each trained network by decision trees on its test events, see package explain. It
+	// goes with one setting: no grid.
+	Explain bool `toml:"explain"`
 	// Votes are ways to label with one trained network, each scored; none: every window's vote, summed up.
 	Votes []Vote `toml:"votes"`
 	// Model: key "preset" ("default" or "paper") and any key of the model's configuration.
@@ -252,6 +255,12 @@ func (e *Experiment) check() error {
 		if !slices.Contains(Methods(), m) {
 			return badKey("methods", "%q is not known: use some of %s", m, strings.Join(Methods(), ", "))
 		}
+	}
+	if e.Explain && (e.Protocol == ProtocolPaper || !slices.Contains(e.Methods, MethodNetwork)) {
+		return badKey("explain", "needs a network that did not see its test events: use another protocol than %q and the method %q", ProtocolPaper, MethodNetwork)
+	}
+	if e.Explain && (len(e.Grid) > 0 || len(e.Settings) > 0) {
+		return badKey("explain", "explains one setting of the network: leave grid and settings out, or write an experiment for each setting")
 	}
 	for _, v := range e.Votes {
 		if err := v.check(); err != nil {

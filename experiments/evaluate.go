@@ -67,7 +67,7 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 		corpus = corpus.AtLevel(x.TestLevel, split.TestEvents())
 	}
 	return &evaluation{
-		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, abstain: x.Abstain,
+		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, abstain: x.Abstain, explain: x.Explain,
 	}, nil
 }
 
@@ -104,6 +104,7 @@ type evaluation struct {
 	methods []string
 	votes   []Vote    // of the network; none: its windows' sum at stride 1
 	abstain []float64 // thresholds of the network's confidence
+	explain bool
 	on      device.Target
 	threads int
 	commit  string
@@ -272,6 +273,11 @@ func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, erro
 	r.Cost.TrainSeconds = time.Since(start).Seconds()
 	for _, epoch := range history.Epochs {
 		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
+	}
+	if e.explain {
+		if err := e.imitate(ctx, tagger, r); err != nil {
+			return nil, err
+		}
 	}
 	vote := model.VoteOptions{Stride: 1, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads}
 	timed := func(events int, start time.Time) {

@@ -126,9 +126,10 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Votes           []Vote    `json:",omitempty"`
 		LeaveOut        string    `json:",omitzero"`
 		Abstain         []float64 `json:",omitempty"`
+		Explain         bool      `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain, e.Explain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)

@@ -33,6 +33,8 @@ type Result struct {
 	Training   map[string]string `json:"training,omitempty"` // what each baseline that learns was trained on
 	Cost       Cost              `json:"cost"`
 	Provenance Provenance        `json:"provenance"`
+
+	page []byte // of an explained network
 }
 
 // Sizes says how much a trial was trained and tested on.
@@ -127,6 +129,9 @@ func (s Store) State(id string) (State, error) {
 func (s Store) Save(r *Result) error {
 	text, err := r.encode()
 	if err != nil {
+		return err
+	}
+	if err := s.savePage(r); err != nil {
 		return err
 	}
 	if err := writeDurably(s.trialPath(r.Trial.ID), seal(text)); err != nil {
