@@ -55,6 +55,9 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
+	if t.digest != "" && corpus.Digest != t.digest {
+		return nil, fmt.Errorf("%w: corpus %s (digest %.12s then, %.12s now): plan again", errCorpus, corpus.Name, t.digest, corpus.Digest)
+	}
 	x := t.experiment
 	if x.Level != "" {
 		corpus = corpus.AtLevel(x.Level, nil)

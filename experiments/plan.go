@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -37,7 +38,11 @@ type Trial struct {
 
 	experiment *Experiment
 	model      model.Config
+	digest     string // of its corpora, when it was planned
 }
+
+// trialID is what an identity looks like.
+var trialID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // plan lists the trials of the config and the corpora that they use.
 func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
@@ -67,7 +72,7 @@ func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, er
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
-						experiment: x, model: m,
+						experiment: x, model: m, digest: d,
 					}
 					if t.ID, err = t.identity(d); err != nil {
 						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
@@ -157,19 +162,4 @@ func (t *Trial) Describe() string {
 		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Status plans a config and tells what the store has of each of its trials.
-func Status(ctx context.Context, c *Config, s Store) (trials []Trial, states []State, err error) {
-	trials, _, err = c.plan(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	states = make([]State, len(trials))
-	for i, t := range trials {
-		if states[i], err = s.State(t.ID); err != nil {
-			return nil, nil, err
-		}
-	}
-	return trials, states, nil
 }

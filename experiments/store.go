@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/errgroup"
 
 	"k8ntext/metrics"
 	"k8ntext/model"
@@ -29,8 +30,8 @@ type Result struct {
 	Classes    []Class           `json:"classes,omitempty"`
 	Confusion  Cells             `json:"confusion,omitempty"` // of the network: window positions under the paper protocol, else events
 	Margins    *Margins          `json:"margins,omitempty"`   // of the network's votes; nil under the paper protocol
-	History    *model.History    `json:"history,omitempty"`  // of the network; its seconds are cost
-	Training   map[string]string `json:"training,omitempty"` // what each baseline that learns was trained on
+	History    *model.History    `json:"history,omitempty"`   // of the network; its seconds are cost
+	Training   map[string]string `json:"training,omitempty"`  // what each baseline that learns was trained on
 	Cost       Cost              `json:"cost"`
 	Provenance Provenance        `json:"provenance"`
 
@@ -123,6 +124,27 @@ func (s Store) State(id string) (State, error) {
 		return Failed, nil
 	}
 	return Done, nil
+}
+
+// states are those of many trials. Of 10,000 most of the time goes into opening files, so several are
+// opened at a time.
+func (s Store) states(trials []Trial) ([]State, error) {
+	states := make([]State, len(trials))
+	var group errgroup.Group
+	group.SetLimit(4)
+	const batch = 64
+	for from := 0; from < len(trials); from += batch {
+		group.Go(func() error {
+			for i := from; i < min(from+batch, len(trials)); i++ {
+				var err error
+				if states[i], err = s.State(trials[i].ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return states, group.Wait()
 }
 
 // Save writes a result so that a reader finds it whole or not at all, whatever ends the program.
