@@ -89,7 +89,7 @@ test-testbed: ## the testbed's tests, on a live cluster too (MINOR=1.34; the fir
 	cd testbed && $(GO) vet ./... && $(GO) test ./...
 	cd testbed/kube && $(GO) test -modfile=$(MINOR).mod ./container
 	cd testbed && $(GO) run ./cmd/testbed build --minor $(MINOR)
-	cd testbed && K8NTEXT_TESTBED_LIVE=$(MINOR) $(GO) test -count=1 -run Live ./cluster
+	cd testbed && K8NTEXT_TESTBED_LIVE=$(MINOR) $(GO) test -count=1 -p 1 -run Live ./cluster ./cmd/testbed
 
 clean: ## remove what was built
 	rm -rf bin
