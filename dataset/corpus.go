@@ -61,7 +61,7 @@ type Context struct {
 	Operation string  // the command that several contexts share; may be empty
 	Parent    string  // ID of the context whose clock or threshold started this one; may be empty
 	Trigger   int32   // event index; -1 where the trigger is not in the log
-	User      bool    // started by a person or a CI account
+	User      bool    // started by a person or a CI account: it has an operation, or its trigger's user is none of system:
 	Events    []int32 // event indices, ascending
 }
 
@@ -274,8 +274,14 @@ func (c *Corpus) gather() {
 		context.Parent = cmp.Or(context.Parent, t.Parent)
 		if t.Trigger && context.Trigger < 0 {
 			context.Trigger = int32(i)
-			context.User = !strings.HasPrefix(e.User.Username, "system:")
 		}
+	}
+	for x := range c.Contexts {
+		context := &c.Contexts[x]
+		// Only commands of people and CI accounts have an operation, and a CI account is a service account:
+		// its name says system:serviceaccount:... Logs without operations leave the name alone to go by.
+		context.User = context.Operation != "" ||
+			context.Trigger >= 0 && !strings.HasPrefix(c.Events[context.Trigger].User.Username, "system:")
 	}
 }
 

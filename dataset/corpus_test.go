@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -159,6 +160,41 @@ func TestLoadWithoutTrigger(t *testing.T) {
 		if e.AuditID == "e4" && (c.Labels[i] != label.Unknown || c.Class[i] != 0 || c.Contexts[c.Context[i]].Trigger != -1) {
 			t.Errorf("label %v, class %b, context %+v", c.Labels[i], c.Class[i], c.Contexts[c.Context[i]])
 		}
+	}
+}
+
+// A CI account is a service account: its contexts are a user's by their operation. Without one the name counts.
+func TestLoadUsers(t *testing.T) {
+	const ci, controller = "system:serviceaccount:team-blue:worker", "system:serviceaccount:kube-system:job-controller"
+	truth := func(trigger bool, operation string) string {
+		text := fmt.Sprintf(`"context":"x","trigger":%v,"attribution":"direct"`, trigger)
+		if operation != "" {
+			text += fmt.Sprintf(`,"operation":%q`, operation)
+		}
+		return text
+	}
+	for _, test := range []struct {
+		name, user string
+		trigger    bool
+		operation  string
+		want       bool
+	}{
+		{"person", "alice", true, "", true},
+		{"person's command", "alice", true, "op1", true},
+		{"CI account's command", ci, true, "op1", true},
+		{"service account without a command", ci, true, "", false},
+		{"controller", controller, true, "", false},
+		{"command whose trigger is not in the log", controller, false, "op1", true},
+		{"no trigger in the log", "alice", false, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := mustLoad(t, write(t, "log.jsonl", logOf(request{
+				"e1", "create", test.user, "/api/v1/namespaces/a/pods", "pods - a p", truth(test.trigger, test.operation),
+			})), nil)
+			if got := c.Contexts[0].User; got != test.want || c.Class[0].Has(User) != test.want {
+				t.Errorf("a user's: %v, class %b; want %v", got, c.Class[0], test.want)
+			}
+		})
 	}
 }
 
@@ -336,10 +372,15 @@ func committed(t *testing.T) []string {
 	return files
 }
 
+var update = flag.Bool("update", false, "measure the committed corpora anew and write their manifests")
+
 func TestVerifyCommitted(t *testing.T) {
 	for _, file := range committed(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
+			if *update {
+				remeasure(t, file)
+			}
 			checks, err := Verify(context.Background(), file)
 			if err != nil {
 				t.Fatal(err)
@@ -356,6 +397,30 @@ func TestVerifyCommitted(t *testing.T) {
 				t.Errorf("%v, %v: a committed corpus may have 6 MiB", info.Size(), err)
 			}
 		})
+	}
+}
+
+// remeasure writes the manifest of a corpus with the counts that its events have now. What the events are
+// must not have changed: that is for an import.
+func remeasure(t *testing.T, file string) {
+	t.Helper()
+	m, data, err := open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := m.Measured
+	if err := m.measure(mustLoad(t, file, nil), data); err != nil {
+		t.Fatal(err)
+	}
+	if m.SHA256 != was.SHA256 || m.ContentSHA256 != was.ContentSHA256 || m.Digest != was.Digest {
+		t.Fatalf("%s is another recording than its manifest says: import it", file)
+	}
+	text, err := m.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(strings.TrimSuffix(file, corpusSuffix)+manifestSuffix, text, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"k8ntext/dataset"
 	"k8ntext/model"
 	"k8ntext/model/device"
 	"k8ntext/suggest"
@@ -56,14 +57,30 @@ type Experiment struct {
 	// TestShare and ValidationShare of the paper protocol; 0: a tenth each.
 	TestShare       float64 `toml:"test_share"`
 	ValidationShare float64 `toml:"validation_share"`
+	// TrainShare is how much of the training part is trained on, the beginning of each of its pieces; 0: all.
+	TrainShare float64 `toml:"train_share"`
+	// Level blanks what a log of that audit level would not have, "Request" or "Metadata"; "": as recorded.
+	Level string `toml:"level"`
+	// TestLevel does so for the tested events alone.
+	TestLevel string `toml:"test_level"`
 	// Repetitions with different seeds; 0: 1.
 	Repetitions int `toml:"repetitions"`
 	// Methods that are scored: "network" and the baselines; none: the network alone.
 	Methods []string `toml:"methods"`
+	// Votes are ways to label with one trained network, each scored; none: every window's vote, summed up.
+	Votes []Vote `toml:"votes"`
 	// Model: key "preset" ("default" or "paper") and any key of the model's configuration.
 	Model map[string]any `toml:"model"`
-	// Grid maps "model.KEY" to the values that KEY takes; every combination is a setting.
+	// Grid maps a key to the values that it takes; every combination is a setting. A key is "model.KEY", or
+	// one of folds, test_share, validation_share, train_share, level and test_level.
 	Grid map[string][]any `toml:"grid"`
+	// Settings lists settings one by one, tables of keys as Grid has them; with a Grid each takes all of it.
+	Settings []setting `toml:"settings"`
+	// Sample is how many of the settings are drawn at random, by Seed of the file: random search; 0: all. A
+	// larger sample holds the smaller ones.
+	Sample int `toml:"sample"`
+
+	seed uint64 // of the file
 }
 
 // Corpora are the names or paths of corpora: in TOML one string or a list.
@@ -164,6 +181,7 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
+		e.seed = c.Seed
 		if !plainName.MatchString(e.Name) || seen[e.Name] {
 			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
@@ -208,28 +226,14 @@ func (e *Experiment) check() error {
 	default:
 		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
 	}
-	if e.Folds == 0 {
-		e.Folds = 5
-	}
-	if e.Folds < 2 {
-		return badKey("folds", "%d: at least 2 are needed", e.Folds)
-	}
 	if e.Repetitions == 0 {
 		e.Repetitions = 1
 	}
 	if e.Repetitions < 0 {
 		return badKey("repetitions", "%d is negative", e.Repetitions)
 	}
-	for _, share := range []struct {
-		key   string
-		value *float64
-	}{{"test_share", &e.TestShare}, {"validation_share", &e.ValidationShare}} {
-		if *share.value == 0 {
-			*share.value = 0.1
-		}
-		if !(*share.value > 0 && *share.value < 1) { // also refuses NaN, which TOML has
-			return badKey(share.key, "%g is not a share between 0 and 1", *share.value)
-		}
+	if err := e.checkCut(); err != nil {
+		return err
 	}
 	if len(e.Methods) == 0 {
 		e.Methods = []string{MethodNetwork}
@@ -239,75 +243,85 @@ func (e *Experiment) check() error {
 			return badKey("methods", "%q is not known: use some of %s", m, strings.Join(Methods(), ", "))
 		}
 	}
-	trials := float64(e.Repetitions) * float64(e.folds())
-	for _, k := range slices.Sorted(maps.Keys(e.Grid)) {
-		if len(e.Grid[k]) == 0 {
-			return badKey("grid."+k, "no values: give at least one")
+	for _, v := range e.Votes {
+		if err := v.check(); err != nil {
+			return badKey("votes", "%w", err)
 		}
-		trials *= float64(len(e.Grid[k]))
 	}
-	if trials > maxTrials {
-		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials, maxTrials)
+	if len(e.Votes) > 0 && e.Protocol == ProtocolPaper {
+		return badKey("votes", "protocol %q scores the positions of windows, without a vote: use another protocol", e.Protocol)
 	}
+	if err := e.checkSettings(); err != nil {
+		return err
+	}
+	points := e.points()
+	if e.Sample > 0 {
+		points = float64(e.Sample)
+	}
+	trials := float64(e.Repetitions) * points
+	if trials*float64(e.folds()) > maxTrials {
+		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials*float64(e.folds()), maxTrials)
+	}
+	trials = 0
 	for _, s := range e.settings() {
-		m, err := e.modelConfig(s)
+		x, m, err := e.at(s)
 		if err != nil {
 			return err
 		}
 		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
 			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
+		for _, v := range x.Votes {
+			if v.Stride > m.Window {
+				return badKey("votes", "stride %d with windows of %d events would skip events: use a smaller one", v.Stride, m.Window)
+			}
+		}
+		trials += float64(e.Repetitions) * float64(x.folds())
+	}
+	if trials > maxTrials {
+		return fmt.Errorf("grid, folds and repetitions make %.0f trials: at most %d can be planned", trials, maxTrials)
+	}
+	return nil
+}
+
+// checkCut sets and checks how the corpus is cut: what a grid may vary besides the model.
+func (e *Experiment) checkCut() error {
+	if e.Folds == 0 {
+		e.Folds = 5
+	}
+	if e.Folds < 2 {
+		return badKey("folds", "%d: at least 2 are needed", e.Folds)
+	}
+	for _, share := range []struct {
+		key   string
+		value *float64
+		none  float64
+		most  bool // 1 is allowed
+	}{
+		{"test_share", &e.TestShare, 0.1, false},
+		{"validation_share", &e.ValidationShare, 0.1, false},
+		{"train_share", &e.TrainShare, 1, true},
+	} {
+		if *share.value == 0 {
+			*share.value = share.none
+		}
+		if !(*share.value > 0 && *share.value < 1 || share.most && *share.value == 1) { // also refuses NaN, which TOML has
+			return badKey(share.key, "%g is not a share between 0 and 1", *share.value)
+		}
+	}
+	for _, level := range []struct{ key, value string }{{"level", e.Level}, {"test_level", e.TestLevel}} {
+		if level.value != "" && !slices.Contains(dataset.Levels(), level.value) {
+			return badKey(level.key, "%q is not known: use one of %s", level.value, strings.Join(dataset.Levels(), ", "))
+		}
+	}
+	if e.TestLevel != "" && e.Protocol == ProtocolPaper {
+		return badKey("test_level", "under protocol %q training shares its events with the test part: use level, or another protocol", e.Protocol)
 	}
 	return nil
 }
 
 // recordings are all corpora of the experiment, those for training first.
 func (e *Experiment) recordings() Corpora { return append(slices.Clone(e.Corpus), e.Test...) }
-
-// setting is one point of an experiment's grid: key to value.
-type setting map[string]any
-
-// settings lists the points of the grid, the last key varying fastest, keys in order of name.
-func (e *Experiment) settings() []setting {
-	all := []setting{{}}
-	for _, k := range slices.Sorted(maps.Keys(e.Grid)) {
-		var next []setting
-		for _, s := range all {
-			for _, v := range e.Grid[k] {
-				t := setting{k: v}
-				for k0, v0 := range s {
-					t[k0] = v0
-				}
-				next = append(next, t)
-			}
-		}
-		all = next
-	}
-	return all
-}
-
-// modelConfig is the model's configuration at one point of the grid.
-func (e *Experiment) modelConfig(s setting) (model.Config, error) {
-	keys := make(map[string]any, len(e.Model)+len(s))
-	for k, v := range e.Model {
-		keys[k] = v
-	}
-	for k, v := range s {
-		name, ok := strings.CutPrefix(k, "model.")
-		if !ok {
-			return model.Config{}, badKey("grid."+k, "a grid varies keys of the model: write \"model.KEY\"")
-		}
-		keys[name] = v
-	}
-	c, err := ModelConfig(keys)
-	var k *keyError
-	if errors.As(err, &k) {
-		if _, ok := s[k.key]; ok {
-			k.key = "grid." + k.key
-		}
-	}
-	return c, err
-}
 
 // ModelConfig is the model preset named by keys["preset"] (default: "default") with every other key
 // of the map set over it. An unknown key is an error that names the nearest known one.
@@ -330,12 +344,8 @@ func ModelConfig(keys map[string]any) (model.Config, error) {
 		if !slices.Contains(known, key) {
 			return model.Config{}, badKey("model."+key, "%q is not known: did you mean %q?", key, suggest.Nearest(key, known))
 		}
-		var text bytes.Buffer
-		if err := toml.NewEncoder(&text).Encode(map[string]any{key: keys[key]}); err != nil {
+		if err := setKey(&c, key, keys[key]); err != nil {
 			return model.Config{}, badKey("model."+key, "%w", err)
-		}
-		if _, err := toml.Decode(text.String(), &c); err != nil {
-			return model.Config{}, badKey("model."+key, "%v: %s", keys[key], typeError.ReplaceAllString(err.Error(), "$3"))
 		}
 	}
 	if err := c.Validate(); err != nil {

@@ -55,11 +55,20 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
+	x := t.experiment
+	if x.Level != "" {
+		corpus = corpus.AtLevel(x.Level, nil)
+	}
 	split, err := t.split(corpus)
 	if err != nil {
 		return nil, err
 	}
-	return &evaluation{corpus: corpus, split: split, config: t.model, seed: t.Seed, methods: t.experiment.Methods}, nil
+	if x.TestLevel != "" {
+		corpus = corpus.AtLevel(x.TestLevel, split.TestEvents())
+	}
+	return &evaluation{
+		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes,
+	}, nil
 }
 
 // split cuts the corpus as the trial's protocol says.
@@ -87,6 +96,7 @@ type evaluation struct {
 	config  model.Config
 	seed    uint64
 	methods []string
+	votes   []Vote // of the network; none: its windows' sum at stride 1
 	on      device.Target
 	threads int
 	commit  string
@@ -104,30 +114,40 @@ func (e *evaluation) run(ctx context.Context, r *Result) error {
 	}
 	r.Training = make(map[string]string)
 	for _, method := range e.methods {
-		predict, err := e.predictor(ctx, method, r)
+		predictions, err := e.predictors(ctx, method, r)
 		if err != nil {
 			return fmt.Errorf("method %s: %w", method, err)
 		}
-		id := metrics.Record{Corpus: e.corpus.Name, Protocol: e.split.Protocol, Fold: e.split.Fold, Method: method, Seed: e.seed}
-		if e.split.Protocol == ProtocolPaper {
-			confusion, err := predict.windows()
-			if err != nil {
-				return fmt.Errorf("method %s: %w", method, err)
+		for _, p := range predictions {
+			if err := e.score(p, r); err != nil {
+				return fmt.Errorf("method %s: %w", p.method, err)
 			}
-			r.Records = append(r.Records, confusion.WindowRecords(id)...)
-			if method == MethodNetwork {
-				r.Classes = e.classes(confusion)
-			}
-			continue
 		}
-		outcomes, err := predict.events()
+	}
+	return nil
+}
+
+// score adds the records of a method.
+func (e *evaluation) score(p prediction, r *Result) error {
+	id := metrics.Record{Corpus: e.corpus.Name, Protocol: e.split.Protocol, Fold: e.split.Fold, Method: p.method, Seed: e.seed}
+	if e.split.Protocol == ProtocolPaper {
+		confusion, err := p.windows()
 		if err != nil {
-			return fmt.Errorf("method %s: %w", method, err)
+			return err
 		}
-		for _, part := range e.byRecording(outcomes) {
-			id.Corpus = part.name
-			r.Records = append(r.Records, metrics.Score(part.outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
+		r.Records = append(r.Records, confusion.WindowRecords(id)...)
+		if p.method == MethodNetwork {
+			r.Classes = e.classes(confusion)
 		}
+		return nil
+	}
+	outcomes, err := p.events()
+	if err != nil {
+		return err
+	}
+	for _, part := range e.byRecording(outcomes) {
+		id.Corpus = part.name
+		r.Records = append(r.Records, metrics.Score(part.outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
 	}
 	return nil
 }
@@ -168,12 +188,13 @@ func shared(a, b []int32) int {
 
 // prediction gives a method's answers in the two forms that protocols score.
 type prediction struct {
+	method  string
 	windows func() (*metrics.Confusion, error) // over the positions of the test windows
 	events  func() ([]metrics.Outcome, error)  // over the test events
 }
 
-// predictor trains a method on the split's training part.
-func (e *evaluation) predictor(ctx context.Context, method string, r *Result) (*prediction, error) {
+// predictors trains a method on the split's training part: one prediction, or the network's for each vote.
+func (e *evaluation) predictors(ctx context.Context, method string, r *Result) ([]prediction, error) {
 	if method == MethodNetwork {
 		return e.network(ctx, r)
 	}
@@ -206,14 +227,15 @@ func (e *evaluation) predictor(ctx context.Context, method string, r *Result) (*
 			byEvent[event] = labels[i]
 		}
 	}
-	return &prediction{
+	return []prediction{{
+		method: method,
 		events: func() ([]metrics.Outcome, error) {
 			return e.outcomes(func(i int32) label.Label { return byEvent[i] }), nil
 		},
 		windows: func() (*metrics.Confusion, error) {
 			return e.confusion(func(window, position int, event int32) label.Label { return byEvent[event] }), nil
 		},
-	}, nil
+	}}, nil
 }
 
 // baseline is the baseline of that name, which [Experiment.check] found among [Methods].
@@ -222,8 +244,8 @@ func (e *evaluation) baseline(method string) baseline.Baseline {
 	return all[slices.IndexFunc(all, func(b baseline.Baseline) bool { return b.Name() == method })]
 }
 
-// network trains the network and notes what that took.
-func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error) {
+// network trains the network and notes what that took. The time of labelling is that of the last vote.
+func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, error) {
 	start := time.Now()
 	tagger, history, err := model.Train(ctx, e.config, e.corpus, e.split, model.TrainOptions{
 		Seed: e.seed, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads, Commit: e.commit, Hooks: e.hooks,
@@ -241,7 +263,32 @@ func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error
 	timed := func(events int, start time.Time) {
 		r.Cost.InferSeconds, r.Cost.InferEvents = time.Since(start).Seconds(), events
 	}
-	return &prediction{
+	labelled := func(vote model.VoteOptions) ([]metrics.Outcome, error) {
+		start := time.Now()
+		byEvent := make(map[int32]label.Label)
+		for _, s := range testSequences(e.split) {
+			predictions, err := tagger.Label(ctx, pickEvents(e.corpus, s), vote)
+			if err != nil {
+				return nil, err
+			}
+			for i, p := range predictions {
+				byEvent[s[i]] = p.Label
+			}
+		}
+		timed(len(byEvent), start)
+		return e.outcomes(func(i int32) label.Label { return byEvent[i] }), nil
+	}
+	var voted []prediction
+	for _, v := range e.votes {
+		voted = append(voted, prediction{
+			method: v.name(), events: func() ([]metrics.Outcome, error) { return labelled(v.options(vote)) },
+		})
+	}
+	if len(voted) > 0 {
+		return voted, nil
+	}
+	return []prediction{{
+		method: MethodNetwork,
 		windows: func() (*metrics.Confusion, error) {
 			start := time.Now()
 			labels, err := tagger.LabelWindows(ctx, e.corpus, e.split, e.split.Test, vote)
@@ -254,22 +301,8 @@ func (e *evaluation) network(ctx context.Context, r *Result) (*prediction, error
 				return labels[window*e.split.Length+position]
 			}), nil
 		},
-		events: func() ([]metrics.Outcome, error) {
-			start := time.Now()
-			byEvent := make(map[int32]label.Label)
-			for _, s := range testSequences(e.split) {
-				predictions, err := tagger.Label(ctx, pickEvents(e.corpus, s), vote)
-				if err != nil {
-					return nil, err
-				}
-				for i, p := range predictions {
-					byEvent[s[i]] = p.Label
-				}
-			}
-			timed(len(byEvent), start)
-			return e.outcomes(func(i int32) label.Label { return byEvent[i] }), nil
-		},
-	}, nil
+		events: func() ([]metrics.Outcome, error) { return labelled(vote) },
+	}}, nil
 }
 
 // testParts are the test events by the recordings that they are of: what runs through a log starts anew

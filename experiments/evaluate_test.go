@@ -141,7 +141,7 @@ func trained(t *testing.T, corpus string) (*model.Tagger, *dataset.Corpus, *data
 		t.Fatal(err)
 	}
 	config := parse(t, "name = \"x\"\ncorpus = \"x\"\n[[experiment]]\nname = \"x\"\nprotocol = \"paper\"\n[experiment.model]"+toyModel)
-	m, err := config.Experiments[0].modelConfig(nil)
+	_, m, err := config.Experiments[0].at(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,12 @@ import (
 	"os"
 )
 
-// lockFile makes the file, which must not be there. A process that is killed leaves it behind.
-func lockFile(path string) (release func(), err error) {
+// lockFile makes the file, which must not be there. A process that is killed leaves it behind. A shared
+// lock is none here: workers of single trials keep off one another by the locks of their trials alone.
+func lockFile(path string, shared bool) (release func(), err error) {
+	if shared {
+		return func() {}, nil
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%w: %w", errLocked, err)

@@ -10,14 +10,18 @@ import (
 )
 
 // lockFile takes an advisory lock, which the system gives back when the process ends, however it
-// does. The file is removed with the lock held, so that no empty file is left beside results.
-func lockFile(path string) (release func(), err error) {
+// does. Who had it alone removes the file, so that no empty file is left beside results.
+func lockFile(path string, shared bool) (release func(), err error) {
+	how := syscall.LOCK_EX
+	if shared {
+		how = syscall.LOCK_SH
+	}
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, err
 		}
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		switch err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
 		case errors.Is(err, syscall.EWOULDBLOCK):
 			f.Close()
 			return nil, fmt.Errorf("%w: %w", errLocked, err)
@@ -35,12 +39,14 @@ func lockFile(path string) (release func(), err error) {
 			f.Close()
 			return nil, err
 		}
-		if _, err := f.WriteString(holder()); err != nil {
+		if _, err := f.WriteAt([]byte(holder()), 0); err != nil {
 			f.Close()
 			return nil, err
 		}
 		return func() {
-			os.Remove(path)
+			if !shared { // others may share it still: the next run of the whole sweep removes it
+				os.Remove(path)
+			}
 			f.Close()
 		}, nil
 	}

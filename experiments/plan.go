@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -60,15 +58,15 @@ func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, er
 		}
 		for r := range e.Repetitions {
 			for _, s := range e.settings() {
-				m, err := e.modelConfig(s)
+				x, m, err := e.at(s)
 				if err != nil {
 					return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
 				}
-				for fold := range e.folds() {
+				for fold := range x.folds() {
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
-						experiment: e, model: m,
+						experiment: x, model: m,
 					}
 					if t.ID, err = t.identity(d); err != nil {
 						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
@@ -100,6 +98,10 @@ func (e *Experiment) folds() int {
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
 func (t *Trial) identity(corpusDigest string) (string, error) {
 	e := t.experiment
+	trainShare := e.TrainShare
+	if trainShare == 1 {
+		trainShare = 0 // as before there was this key
+	}
 	text, err := json.Marshal(struct {
 		Numerics        int
 		Corpus          string
@@ -111,9 +113,15 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int `json:",omitzero"`
-	}{numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training()},
-		json.Deterministic(true))
+		Training        int     `json:",omitzero"`
+		TrainShare      float64 `json:",omitzero"`
+		Level           string  `json:",omitzero"`
+		TestLevel       string  `json:",omitzero"`
+		Votes           []Vote  `json:",omitempty"`
+	}{
+		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
+		trainShare, e.Level, e.TestLevel, e.Votes,
+	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
 	}
@@ -142,21 +150,17 @@ func (t *Trial) Describe() string {
 	return strings.Join(parts, ", ")
 }
 
-// Status plans a config and tells which of its trials have a valid result in the store.
-func Status(ctx context.Context, c *Config, s Store) (trials []Trial, done []bool, err error) {
+// Status plans a config and tells what the store has of each of its trials.
+func Status(ctx context.Context, c *Config, s Store) (trials []Trial, states []State, err error) {
 	trials, _, err = c.plan(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	done = make([]bool, len(trials))
+	states = make([]State, len(trials))
 	for i, t := range trials {
-		r, err := s.Load(t.ID)
-		switch {
-		case err == nil:
-			done[i] = r.Error == ""
-		case !errors.Is(err, fs.ErrNotExist):
+		if states[i], err = s.State(t.ID); err != nil {
 			return nil, nil, err
 		}
 	}
-	return trials, done, nil
+	return trials, states, nil
 }

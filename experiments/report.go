@@ -199,8 +199,13 @@ func allRecords(results []*Result) []metrics.Record {
 
 // methodName is a record's method with the setting that only the network has.
 func methodName(r *Result, method string) string {
-	if s := settingText(r.Trial.Setting); s != "" && method == MethodNetwork {
-		return method + " (" + s + ")"
+	s := r.Trial.Setting
+	if !strings.HasPrefix(method, MethodNetwork) { // no baseline depends on the model's keys but its features
+		s = maps.Clone(s)
+		maps.DeleteFunc(s, func(k string, _ any) bool { return strings.HasPrefix(k, "model.") && k != "model.features" })
+	}
+	if text := settingText(s); text != "" {
+		return method + " (" + text + ")"
 	}
 	return method
 }

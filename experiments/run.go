@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"k8ntext/dataset"
@@ -26,15 +26,25 @@ type RunOptions struct {
 	Devices    []device.Target // where trials run, see [Config.OpenDevices]; at least one
 	Workers    int             // trials side by side on the processor; 0: the config's, else one for each core
 	Provenance Provenance
-	Progress   func(Progress) // called after every trial, never twice at once; may be nil
+	Progress   func(Progress) // called at the start and after every trial, never twice at once; may be nil
+	Remark     func(string)   // called with what a person should know of; may be nil
+}
+
+// setAside moves a damaged result out of the way.
+func (o *RunOptions) setAside(t *Trial) error {
+	path, err := o.Store.setAside(t.ID)
+	if err == nil && o.Remark != nil {
+		o.Remark(fmt.Sprintf("the result of trial %s was cut or edited: kept as %s and computed again", t.ID, path))
+	}
+	return err
 }
 
 // Progress is the state of a run after one more trial.
 type Progress struct {
 	Done, Total int // trials
 	Skipped     int // of Done: had a valid result already
-	Failed      int // of Done: recorded as failed
-	Last        *Result
+	Failed      int // of Done: recorded as failed, now or before
+	Last        *Result // that has just come; nil at the start
 	Elapsed     time.Duration
 	Remaining   time.Duration // estimate from the trials run so far, weighted by their windows' length
 }
@@ -62,17 +72,23 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 	tracker := &tracker{total: len(trials), start: time.Now(), report: o.Progress}
 	var todo []Trial
 	for _, t := range trials {
-		r, err := o.Store.Load(t.ID)
-		switch {
-		case err == nil && r.Error == "":
-			tracker.done(&t, r, true)
-		case err == nil || errors.Is(err, fs.ErrNotExist):
-			todo = append(todo, t) // none yet, or a failure that is tried again
-			tracker.remaining += t.work()
-		default:
+		state, err := o.Store.State(t.ID)
+		if err != nil {
 			return err
 		}
+		switch state {
+		case Done, Failed:
+			tracker.had(state)
+			continue
+		case Damaged:
+			if err := o.setAside(&t); err != nil {
+				return err
+			}
+		}
+		todo = append(todo, t)
+		tracker.remaining += t.work()
 	}
+	tracker.tell(nil)
 	var unavailable atomic.Int64 // trials that a device failed
 	err = schedule(ctx, todo, places, func(ctx context.Context, t *Trial, on device.Target) (lost, err error) {
 		r, failure := runTrial(ctx, t, corpora, on, o.Provenance)
@@ -82,7 +98,7 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 		if err := o.Store.Save(r); err != nil {
 			return nil, fmt.Errorf("%w: earlier results are kept; mend this and run again to go on", err)
 		}
-		tracker.done(t, r, false)
+		tracker.done(t, r)
 		if !errors.Is(failure, opencl.ErrUnavailable) {
 			return nil, nil
 		}
@@ -98,7 +114,7 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 	if tracker.failed == 0 {
 		return nil
 	}
-	err = fmt.Errorf("%d of %d trials failed; their result files under %s say why; run again to retry them",
+	err = fmt.Errorf("%d of %d trials failed; their result files under %s say why; to try them again: experiment rerun --failed",
 		tracker.failed, len(trials), o.Store.Dir)
 	if tracker.failed == int(unavailable.Load()) {
 		err = fmt.Errorf("%w (%w)", err, opencl.ErrUnavailable)
@@ -121,7 +137,7 @@ func distinct(planned []Trial) []Trial {
 func runTrial(ctx context.Context, t *Trial, corpora *corpora, on device.Target, p Provenance) (r *Result, err error) {
 	p.Device, p.Kernels = on.Device(), on.Name()
 	failed := func(err error) (*Result, error) {
-		return &Result{Trial: *t, Error: err.Error(), Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}, err
+		return &Result{Trial: *t, Error: err.Error(), Retry: mayPass(err), Protocol: t.experiment.Protocol, Config: t.model, Provenance: p}, err
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -137,6 +153,16 @@ func runTrial(ctx context.Context, t *Trial, corpora *corpora, on device.Target,
 		return failed(err)
 	}
 	return r, nil
+}
+
+// mayPass tells whether the same trial may succeed later or elsewhere: the machine failed, not the trial.
+func mayPass(err error) bool {
+	for _, passing := range []error{opencl.ErrUnavailable, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.ESTALE} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // panicSite names the functions that were running when the panic that is being recovered began, the
@@ -173,24 +199,34 @@ type tracker struct {
 	report    func(Progress)
 }
 
-func (k *tracker) done(t *Trial, r *Result, skipped bool) {
+// had counts a trial that has a result already.
+func (k *tracker) had(state State) {
+	k.finished++
+	k.skipped++
+	if state == Failed {
+		k.failed++
+	}
+}
+
+// done counts a trial that has just ended.
+func (k *tracker) done(t *Trial, r *Result) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.finished++
-	switch {
-	case skipped:
-		k.skipped++
-	default:
-		k.worked += t.work()
-		k.remaining -= t.work()
-		if r.Error != "" {
-			k.failed++
-		}
+	k.worked += t.work()
+	k.remaining -= t.work()
+	if r.Error != "" {
+		k.failed++
 	}
+	k.tell(r)
+}
+
+// tell reports; last is the result that has just come, or nil.
+func (k *tracker) tell(last *Result) {
 	if k.report == nil {
 		return
 	}
-	p := Progress{Done: k.finished, Total: k.total, Skipped: k.skipped, Failed: k.failed, Last: r, Elapsed: time.Since(k.start)}
+	p := Progress{Done: k.finished, Total: k.total, Skipped: k.skipped, Failed: k.failed, Last: last, Elapsed: time.Since(k.start)}
 	if k.worked > 0 {
 		p.Remaining = time.Duration(float64(p.Elapsed) * k.remaining / k.worked)
 	}

@@ -65,7 +65,11 @@ func TestRunIsResumable(t *testing.T) {
 	t.Run("stopped after the first result", func(t *testing.T) {
 		s := Store{Dir: t.TempDir()}
 		ctx, cancel := context.WithCancel(t.Context())
-		err := Run(ctx, c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 1, Progress: func(Progress) { cancel() }})
+		err := Run(ctx, c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 1, Progress: func(p Progress) {
+			if p.Last != nil {
+				cancel()
+			}
+		}})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("the stopped run gives %v", err)
 		}
@@ -115,9 +119,9 @@ func TestRunIsResumable(t *testing.T) {
 		if skipped := resume(t, c, whole); skipped != trials {
 			t.Errorf("%d trials skipped, want all %d", skipped, trials)
 		}
-		_, done, err := Status(t.Context(), c, whole)
-		if err != nil || slices.Contains(done, false) {
-			t.Errorf("status %v, %v", done, err)
+		_, states, err := Status(t.Context(), c, whole)
+		if err != nil || slices.ContainsFunc(states, func(s State) bool { return s != Done }) {
+			t.Errorf("status %v, %v", states, err)
 		}
 	})
 }
@@ -156,7 +160,7 @@ repetitions = 2
 	if err == nil || !strings.Contains(err.Error(), "7 of 8 trials failed") {
 		t.Fatalf("error %v, want 7 of 8 failed", err)
 	}
-	trials, done, err := Status(t.Context(), c, s)
+	trials, states, err := Status(t.Context(), c, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +178,8 @@ repetitions = 2
 		case trial.Repetition == 0:
 			want = "panic: a bug in a kernel, at k8ntext/"
 		}
-		if done[i] != (want == "") || !strings.Contains(r.Error, want) || (want == "") != (r.Error == "") {
-			t.Errorf("trial %s (%s): done %v, error %q, want %q", trial.ID, trial.Describe(), done[i], r.Error, want)
+		if (states[i] == Done) != (want == "") || !strings.Contains(r.Error, want) || (want == "") != (r.Error == "") {
+			t.Errorf("trial %s (%s): %v, error %q, want %q", trial.ID, trial.Describe(), states[i], r.Error, want)
 		}
 		if folder, _ := os.Getwd(); strings.Contains(r.Error, filepath.Dir(folder)) {
 			t.Errorf("trial %s: the error holds a path of this machine: %s", trial.ID, r.Error)
@@ -184,10 +188,30 @@ repetitions = 2
 			t.Errorf("trial %s failed and has records", trial.ID)
 		}
 	}
-	// The panic was once: run again, that trial succeeds and the others fail again.
+	// A failure of the trial itself is a result: the next run does not try again.
+	before := measured(t, s)
+	err = Run(t.Context(), c, RunOptions{Store: s, Devices: on(kernels), Workers: 2})
+	if err == nil || !strings.Contains(err.Error(), "7 of 8 trials failed") || !strings.Contains(err.Error(), "rerun --failed") {
+		t.Errorf("second run: error %v, want 7 of 8 failed", err)
+	}
+	if diff := cmp.Diff(before, measured(t, s)); diff != "" {
+		t.Errorf("the second run changed results:\n%s", diff)
+	}
+	// One of the machine is no result.
+	r, err := s.Load(trials[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Error, r.Retry = "disk full", true
+	if err := s.Save(r); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := s.State(r.Trial.ID); err != nil || state != Retry {
+		t.Errorf("state %v, %v, want retry", state, err)
+	}
 	err = Run(t.Context(), c, RunOptions{Store: s, Devices: on(kernels), Workers: 2})
 	if err == nil || !strings.Contains(err.Error(), "6 of 8 trials failed") {
-		t.Errorf("second run: error %v, want 6 of 8 failed", err)
+		t.Errorf("third run: error %v, want 6 of 8 failed", err)
 	}
 }
 
@@ -236,52 +260,69 @@ func TestSameTrialTwice(t *testing.T) {
 	}
 }
 
-// TestDamagedResult: a result that cannot be read ends every command before it does anything.
+// TestDamagedResult: a result that was cut or edited is never believed; the next run keeps the file
+// under another name and computes the trial again.
 func TestDamagedResult(t *testing.T) {
 	c := quick(t)
 	s := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)
 	}
-	id := slices.Collect(maps.Keys(measured(t, s)))[0]
+	want := measured(t, s)
+	id := slices.Collect(maps.Keys(want))[0]
 	path := s.trialPath(id)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := readFile(t, path)
 	for name, text := range map[string]string{
 		"empty":              "",
-		"cut":                string(whole[:len(whole)/2]),
+		"cut":                whole[:len(whole)/2],
+		"cut at the end":     whole[:len(whole)-1],
+		"without its sum":    whole[:strings.LastIndex(whole, ",\n")] + unsealed,
 		"NULs":               strings.Repeat("\x00", len(whole)),
-		"unknown member":     strings.Replace(string(whole), `"protocol"`, `"protokol"`, 1),
-		"of another trial":   strings.Replace(string(whole), id, "0123456789abcdef", 1),
-		"a number as string": strings.Replace(string(whole), `"test_events": `, `"test_events": "x`, 1),
+		"one digit":          strings.Replace(whole, `"value": 0.`, `"value": 1.`, 1),
+		"unknown member":     strings.Replace(whole, `"protocol"`, `"protokol"`, 1),
+		"of another trial":   strings.Replace(whole, id, "0123456789abcdef", 1),
+		"a number as string": strings.Replace(whole, `"test_events": `, `"test_events": "x`, 1),
+		"with more after it": whole + "\n",
 	} {
-		if text == string(whole) {
+		if text == whole {
 			t.Fatalf("%s: the change changes nothing", name)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, _, statusErr := Status(t.Context(), c, s)
-		_, reportErr := NewReport(t.Context(), c, s, "make")
-		for what, err := range map[string]error{
-			"run": Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}), "status": statusErr, "report": reportErr,
-		} {
-			if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file to run the trial again") {
-				t.Errorf("%s, %s: error %v does not name the file and what to do", name, what, err)
-			}
+		if _, states, err := Status(t.Context(), c, s); err != nil || states[0] != Damaged {
+			t.Errorf("%s: status %v, %v", name, states, err)
 		}
-		if left, err := os.ReadFile(path); err != nil || string(left) != text {
-			t.Errorf("%s: the damaged file was changed (%v)", name, err)
+		if _, err := NewReport(t.Context(), c, s, "make"); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
+		}
+		var remarks []string
+		err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t)), Remark: func(text string) { remarks = append(remarks, text) }})
+		if err != nil || len(remarks) != 1 || !strings.Contains(remarks[0], id) {
+			t.Errorf("%s: run: %v, remarks %q", name, err, remarks)
+		}
+		if left := readFile(t, path+".damaged"); left != text {
+			t.Errorf("%s: the damaged file was changed", name)
+		}
+		if err := os.Remove(path + ".damaged"); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, measured(t, s)); diff != "" {
+			t.Errorf("%s: computed again it differs:\n%s", name, diff)
 		}
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	resume(t, c, s)
-	if again := measured(t, s); len(again) != 1 || again[id] == "" {
-		t.Errorf("after the file was deleted the results are %v", slices.Collect(maps.Keys(again)))
+	// A whole file of another trial or of another version of the program is for a person to judge.
+	for name, text := range map[string]string{
+		"of another trial": strings.Replace(whole, id, "0123456789abcdef", 1),
+		"unknown member":   strings.Replace(whole, `"protocol"`, `"protokol"`, 1),
+	} {
+		text = string(seal([]byte(text[:strings.LastIndex(text, ",\n")] + unsealed)))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewReport(t.Context(), c, s, "make"); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file") {
+			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
+		}
 	}
 }
 

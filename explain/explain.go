@@ -31,6 +31,9 @@ type Feature struct {
 	Offset  int    `json:"offset"`           // of which event: 0 the explained one, -1 the one before it
 	Single  bool   `json:"single,omitempty"` // the table has one place only: no offsets
 	Nominal bool   `json:"nominal"`          // its values have no order
+	// Kin is what the field belongs to, such as an event that several fields tell of; "": to nothing.
+	// All that belongs to one thing is also exchanged as a whole.
+	Kin string `json:"kin,omitempty"`
 }
 
 // Name is "verb@-1", or "verb" where there are no offsets.

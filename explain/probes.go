@@ -167,7 +167,8 @@ func (s *study) reaches() error {
 
 // Permutation is what exchanging something between rows changes, nothing being trained anew.
 type Permutation struct {
-	// What is a field with all its offsets ("verb"), or an offset with all its fields ("@-1").
+	// What is a field with all its offsets ("verb"), all fields that tell of one thing ("cause.*"), or an
+	// offset with all its fields ("@-1").
 	What    string   `json:"what"`
 	Rows    int      `json:"rows"`    // that were asked again
 	Teacher Interval `json:"teacher"` // share of them to which the teacher now gives another class
@@ -185,12 +186,22 @@ func (s *study) permutations() error {
 	}
 	var names []string
 	members := make(map[string][]int)
+	related := make(map[string]map[string]bool) // the fields of each kin
+	for _, x := range s.p.Features {
+		if related[x.Kin] == nil {
+			related[x.Kin] = make(map[string]bool)
+		}
+		related[x.Kin][x.Field] = true
+	}
 	offsets := false
 	for f, x := range s.p.Features {
 		if len(s.p.Table.Values(f)) < 2 {
 			continue // the same in all rows
 		}
 		keys := []string{x.Field}
+		if x.Kin != "" && len(related[x.Kin]) > 1 {
+			keys = append(keys, x.Kin+".*")
+		}
 		if !x.Single {
 			keys = append(keys, fmt.Sprintf("@%d", x.Offset))
 			offsets = offsets || x.Offset != 0

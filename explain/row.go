@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -15,7 +16,8 @@ type RowReport struct {
 	Path    []Step `json:"path"`    // from the root
 	Rule    string `json:"rule"`
 	Leaf    Rule   `json:"leaf"`
-	// Features and Events are what the teacher's answer hangs on: hidden, it gives another.
+	// Features and Events are what the teacher's answer hangs on: hidden, it gives another. Besides whole
+	// events, Events has what several fields tell of at offset 0, such as "cause.*@0".
 	Features []Occlusion `json:"features"`
 	Events   []Occlusion `json:"events"`
 	Hidden   int         `json:"hidden"` // values that were hidden one by one
@@ -32,7 +34,7 @@ type Step struct {
 
 // Occlusion is what hiding something changes.
 type Occlusion struct {
-	What  string `json:"what"` // a feature, or all of an event: "@-1"
+	What  string `json:"what"` // a feature, all of an event ("@-1"), or all that is told of one thing ("cause.*@0")
 	Value string `json:"value,omitempty"`
 	Then  string `json:"then"` // class that the teacher then gives
 }
@@ -88,14 +90,16 @@ func (r *RowReport) occlude(ctx context.Context, p *Problem, a *asker, values []
 	}
 	var features []int
 	var changed [][]int32
-	offsets := make(map[int][]int32)
+	wholes := make(map[whole][]int32) // the row without them
+	fields := make(map[whole]map[string]bool)
 	for f := range values {
-		if o := p.Features[f].Offset; offsets[o] == nil && !p.Features[f].Single {
-			offsets[o] = slices.Clone(values)
-		}
 		x := hide(f)
-		if !p.Features[f].Single {
-			offsets[p.Features[f].Offset][f] = x
+		for _, w := range p.Features[f].wholes() {
+			if wholes[w] == nil {
+				wholes[w], fields[w] = slices.Clone(values), make(map[string]bool)
+			}
+			wholes[w][f] = x
+			fields[w][p.Features[f].Field] = true
 		}
 		if x == values[f] {
 			continue
@@ -116,25 +120,49 @@ func (r *RowReport) occlude(ctx context.Context, p *Problem, a *asker, values []
 	}
 	slices.SortStableFunc(r.Features, func(x, y Occlusion) int { return cmp.Compare(x.What, y.What) })
 
-	order := make([]int, 0, len(offsets))
-	for o := range offsets {
-		order = append(order, o)
-	}
-	slices.Sort(order)
+	maps.DeleteFunc(wholes, func(w whole, _ []int32) bool { return w.kin != "" && len(fields[w]) < 2 })
+	order := slices.SortedFunc(maps.Keys(wholes), func(x, y whole) int {
+		return cmp.Or(cmp.Compare(x.kin, y.kin), cmp.Compare(x.offset, y.offset))
+	})
 	rows := make([][]int32, len(order))
-	for i, o := range order {
-		rows[i] = offsets[o]
+	for i, w := range order {
+		rows[i] = wholes[w]
 	}
 	answers, err := a.ask(ctx, rows)
 	if err != nil {
 		return err
 	}
-	for i, o := range order {
+	for i, w := range order {
 		if answers[i] != class {
-			r.Events = append(r.Events, Occlusion{What: fmt.Sprintf("@%d", o), Then: p.Classes[answers[i]]})
+			r.Events = append(r.Events, Occlusion{What: w.String(), Then: p.Classes[answers[i]]})
 		}
 	}
 	return nil
+}
+
+// whole is several features that are hidden at once: an event, or what is told of one thing at offset 0.
+type whole struct {
+	kin    string // "": the event
+	offset int
+}
+
+func (w whole) String() string {
+	if w.kin == "" {
+		return fmt.Sprintf("@%d", w.offset)
+	}
+	return fmt.Sprintf("%s.*@%d", w.kin, w.offset)
+}
+
+// wholes are what a feature is part of.
+func (f Feature) wholes() []whole {
+	if f.Single {
+		return nil
+	}
+	list := []whole{{offset: f.Offset}}
+	if f.Kin != "" && f.Offset == 0 {
+		list = append(list, whole{kin: f.Kin})
+	}
+	return list
 }
 
 // hidden asks about rows in which one feature each is hidden.

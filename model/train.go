@@ -261,9 +261,7 @@ func fitEncoder(p feature.Profile, events, bare []*audit.Event, split *dataset.S
 func bareEvents(events []*audit.Event) []*audit.Event {
 	bare := make([]*audit.Event, len(events))
 	for i, e := range events {
-		b := *e
-		b.Level, b.RequestObject, b.ResponseObject = "Metadata", nil, nil
-		bare[i] = &b
+		bare[i] = dataset.AtLevel(e, "Metadata")
 	}
 	return bare
 }

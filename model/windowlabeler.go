@@ -6,11 +6,12 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+
+	"k8ntext/dataset/label"
 )
 
 // WindowLabeler says what single windows make of one of their events. Windows are given as feature ids,
-// so that it can also be asked about windows that no log holds; for a model that copies labels these do not
-// say what the labels of tied events are, so there is none for such models. It is not safe for concurrent use.
+// so that it can also be asked about windows that no log holds. It is not safe for concurrent use.
 type WindowLabeler struct {
 	tagger  *Tagger
 	layout  layout
@@ -24,9 +25,6 @@ func (t *Tagger) WindowLabeler(o VoteOptions) (*WindowLabeler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("label single windows: %w", err)
 	}
-	if t.Config.ties() > 0 {
-		return nil, errors.New("label single windows: the model copies labels of other events, which a window's features do not tell: use a model trained with copy = false")
-	}
 	w := &WindowLabeler{tagger: t, layout: newLayout(t.Network(), t.Encoder.Sizes(), o.Batch)}
 	for range o.Threads {
 		n, err := NewNetwork(t.Network(), t.Weights, o.Batch, NetworkOptions{Kernels: o.Kernels, Device: o.Device, FallBack: o.FallBack, Frozen: true})
@@ -34,7 +32,7 @@ func (t *Tagger) WindowLabeler(o VoteOptions) (*WindowLabeler, error) {
 			return nil, errors.Join(fmt.Errorf("label single windows: %w", err), w.Close())
 		}
 		w.engines = append(w.engines, engine{network: n, batch: w.layout.newBatch()})
-		w.polls = append(w.polls, newPoll(o.Rule, t.Space, 0))
+		w.polls = append(w.polls, newPoll(o.Rule, t.Space, t.Config.ties()))
 	}
 	return w, nil
 }
@@ -49,9 +47,13 @@ func (w *WindowLabeler) Close() error {
 	return errors.Join(errs...)
 }
 
+// Ties is how many events a label can be copied from, see [feature.Encoder.Ties]; 0: the model copies none.
+func (w *WindowLabeler) Ties() int { return w.tagger.Config.ties() }
+
 // Label gives what each window says of its event at position, from 0. A window has the ids of W events,
-// event by event.
-func (w *WindowLabeler) Label(ctx context.Context, windows [][]int32, position int) ([]Prediction, error) {
+// event by event. Where the model copies labels, tied has for each window the own labels of the Ties events
+// that the event at position is tied to, [label.Unknown] where there is none; else it is not looked at.
+func (w *WindowLabeler) Label(ctx context.Context, windows [][]int32, tied [][]label.Label, position int) ([]Prediction, error) {
 	l := w.layout
 	switch {
 	case len(w.engines) == 0:
@@ -62,6 +64,18 @@ func (w *WindowLabeler) Label(ctx context.Context, windows [][]int32, position i
 	for i, ids := range windows {
 		if len(ids) != l.window*l.fields {
 			return nil, fmt.Errorf("label single windows: window %d has %d ids, want %d events of %d", i, len(ids), l.window, l.fields)
+		}
+	}
+	ties := w.Ties()
+	if ties == 0 {
+		tied = make([][]label.Label, len(windows))
+	}
+	if len(tied) != len(windows) {
+		return nil, fmt.Errorf("label single windows: ties of %d windows for %d", len(tied), len(windows))
+	}
+	for i, labels := range tied {
+		if len(labels) != ties {
+			return nil, fmt.Errorf("label single windows: window %d has the labels of %d ties, want %d", i, len(labels), ties)
 		}
 	}
 	out := make([]Prediction, len(windows))
@@ -76,7 +90,7 @@ func (w *WindowLabeler) Label(ctx context.Context, windows [][]int32, position i
 				break
 			}
 			done = to
-			group.Go(func() error { return w.part(i, windows[from:to], position, out[from:to]) })
+			group.Go(func() error { return w.part(i, windows[from:to], tied[from:to], position, out[from:to]) })
 		}
 		if err := group.Wait(); err != nil {
 			return nil, fmt.Errorf("label single windows: %w", err)
@@ -86,7 +100,7 @@ func (w *WindowLabeler) Label(ctx context.Context, windows [][]int32, position i
 }
 
 // part labels up to a batch of windows on one engine.
-func (w *WindowLabeler) part(engine int, windows [][]int32, position int, out []Prediction) error {
+func (w *WindowLabeler) part(engine int, windows [][]int32, tied [][]label.Label, position int, out []Prediction) error {
 	l, e, poll := w.layout, &w.engines[engine], w.polls[engine]
 	for slot := range l.batch {
 		if slot >= len(windows) {
@@ -106,8 +120,8 @@ func (w *WindowLabeler) part(engine int, windows [][]int32, position int, out []
 	for slot := range windows {
 		tally.reset()
 		row := position*l.batch + slot
-		poll.add(tally, logp[row*width:(row+1)*width], nil, position, l.window)
-		out[slot] = poll.result(tally, nil)
+		poll.add(tally, logp[row*width:(row+1)*width], tied[slot], position, l.window)
+		out[slot] = poll.result(tally, tied[slot])
 	}
 	return nil
 }

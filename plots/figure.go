@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -159,6 +160,25 @@ func evenTicks(low, high float64) plot.ConstantTicks {
 	var ticks plot.ConstantTicks
 	for i := math.Ceil(low / step); i*step <= high; i++ {
 		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf("%.*f", max(decimals, 0), i*step)})
+	}
+	return ticks
+}
+
+// logTicks marks an axis of decimal logarithms that may be short: the powers of ten and, where fewer than
+// three of them are on it, 2 and 5 times them too.
+func logTicks(low, high float64) plot.ConstantTicks {
+	labelled := math.Floor(high)-math.Ceil(low) >= 2
+	var ticks plot.ConstantTicks
+	for e := math.Floor(low); e <= high; e++ {
+		for step := 1.0; step < 10; step++ {
+			t := plot.Tick{Value: e + math.Log10(step)}
+			if step == 1 || !labelled && (step == 2 || step == 5) {
+				t.Label = strconv.FormatFloat(step*math.Pow(10, e), 'g', 3, 64)
+			}
+			if low <= t.Value && t.Value <= high {
+				ticks = append(ticks, t)
+			}
+		}
 	}
 	return ticks
 }

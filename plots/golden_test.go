@@ -197,6 +197,19 @@ func goldenTables(t *testing.T) []*Table {
 				{Method: "own-label", Training: "nothing", Scores: map[string]*Score{"own-wrong accuracy": {N: 4731}}},
 			}, "Corpus x."),
 		hostileTable(),
+		Symbols(),
+		Features([]FeatureRow{{"verb", "the verb, merged to five", "verb id", 5, false}, {"responseObject.involvedObject.resource", "always null", "text", 1, true}, {"x", "", "text", 0, false}}, "Corpus x."),
+		LabelFields([]LabelSpace{{"paper", 58, 100, 1356, 59}, {"default", 90, 150, 900, 91}}, p),
+		HyperparameterTable([]Hyperparameters{{
+			Name: "ours", Window: 40, Features: 60, MaxEpochs: 40, Patience: 8, ReducePatience: 3, Batch: 32, Stride: 4, WindowsPerEpoch: 2400, Parameters: 400_000,
+			Units1: 128, Units2: 96, LearningRate: .004, ReduceFactor: .3, Dropout: .4, Input: "embedding",
+		}}, p, "A note."),
+		Comparisons("effects", "Effects", "A note.", []Comparison{
+			{"x", "without verb", "all features", "macro F1", 6, -.01, -.015, -.005, .0004, .004, "lower, beyond noise"},
+			{"x", "without _x_", "all features", "macro F1", 1, .01, .01, .01, math.NaN(), math.NaN(), "n too small"},
+		}),
+		Noise([]NoiseRow{{"window-size", "macro F1", 7, 14, .004, .003, .008, .012}}, p, "A note."),
+		Corpora([]CorpusRow{{Name: "x", Kubernetes: "v1.34.4", Level: "Metadata", Events: 9802, Labels: 393, UserContexts: 1006, NonTriggers: 5000, OwnWrong: 4731, Ambiguous: 12}}, p, "Counts are of events."),
 	}
 }
 

@@ -64,7 +64,7 @@ func (a *app) experimentPlanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			trials, done, err := experiments.Status(cmd.Context(), config, store)
+			trials, states, err := experiments.Status(cmd.Context(), config, store)
 			if err != nil {
 				return err
 			}
@@ -72,11 +72,8 @@ func (a *app) experimentPlanCommand() *cobra.Command {
 				return a.writeJSON(trials)
 			}
 			for i, t := range trials {
-				mark := " "
-				if done[i] {
-					mark = "x"
-				}
-				fmt.Fprintf(a.stdout, "[%s] %s  %s  %s\n", mark, t.ID, t.Experiment, t.Describe())
+				mark := map[experiments.State]string{experiments.Done: "x", experiments.Failed: "!", experiments.Damaged: "?"}[states[i]]
+				fmt.Fprintf(a.stdout, "[%1s] %s  %s  %s\n", mark, t.ID, t.Experiment, t.Describe())
 			}
 			return nil
 		},
@@ -127,12 +124,10 @@ gets no more trials; the others go on.`,
 				workers = e.threads // --threads bounds the cores that are used
 			}
 			p := a.newProgress()
-			skipped := 0
 			err = experiments.Run(cmd.Context(), config, experiments.RunOptions{
 				Store: store, Devices: on, Workers: workers, Provenance: provenance(),
 				Progress: func(s experiments.Progress) {
-					if s.Skipped > skipped { // had a result: not worth a line
-						skipped = s.Skipped
+					if s.Last == nil {
 						return
 					}
 					state := fmt.Sprintf("%d of %d trials, about %v left", s.Done, s.Total, roundETA(s.Remaining))
@@ -141,6 +136,7 @@ gets no more trials; the others go on.`,
 					}
 					p.show("%s: %s", config.Name, state)
 				},
+				Remark: func(text string) { p.note("%s", text) },
 			})
 			p.done()
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {

@@ -332,8 +332,11 @@ func explainLine(ctx context.Context, x *explainFlags, t *model.Tagger, c *datas
 	if err != nil {
 		return nil, err
 	}
-	// All windows that cover the event.
+	// All windows that cover the event. Relations to others reach through the whole log.
 	from, to := max(0, event-length+1), min(len(c.Events), event+length)
+	if t.Encoder.Ties() > 0 {
+		from, to = 0, len(c.Events)
+	}
 	said, err := t.Label(ctx, c.Events[from:to], model.VoteOptions{Threads: max(x.threads, 1)})
 	if err != nil {
 		return nil, err
@@ -377,7 +380,7 @@ func (v *lineView) write(w io.Writer) error {
 	if len(e.Features) == 0 {
 		line("  none")
 	}
-	line("Hidden as a whole, these events do (@0 is the event itself):")
+	line("Hidden as a whole, these do (@0 is the event itself, NAME.*@0 all that is told of one thing):")
 	for _, o := range e.Events[:min(20, len(e.Events))] {
 		line("  %s: then %s", o.What, o.Then)
 	}

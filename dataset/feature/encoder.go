@@ -350,6 +350,13 @@ func (e *Encoder) Parts(events []*audit.Event, parts [][]int32) (ids, tied Matri
 // first is the event itself, and in nearly all cases the request that caused the event is among them.
 func (e *Encoder) Ties() int { return e.profile.Ties() }
 
+// TieNames are what the ties are called, in their order: the words with which the paths of the fields
+// begin that tell of the same request, and "self".
+func (e *Encoder) TieNames() []string {
+	names := tieNames()
+	return names[:e.Ties()]
+}
+
 func (e *Encoder) newMatrix(rows int) Matrix {
 	return Matrix{Rows: rows, Fields: len(e.columns), IDs: make([]int32, rows*len(e.columns))}
 }

@@ -161,6 +161,14 @@ func (r *relations) ties() [ties]deed {
 
 const ties = 20
 
+// tieNames are what [relations.ties] are called, in its order.
+func tieNames() [ties]string {
+	return [ties]string{
+		"self", "own", "change", "next", "burst", "previous", "cause", "namespace", "inside", "stir", "before", "did",
+		"closes", "ends", "gone", "born", "touch", "parent", "place", "latest",
+	}
+}
+
 // linker derives relations from the events of one log or one part of a corpus, in order: [Linked] has
 // no other state.
 type linker struct {

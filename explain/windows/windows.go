@@ -1,5 +1,9 @@
 // Package windows makes a problem of explanation from a trained model and a log: each row is a window
 // of events, and the class that the network gives it is the label of the event at its centre.
+//
+// A row holds all that the model's answer depends on and nothing else: the values of the window's fields
+// and, for a model that copies labels, the own labels of the events that the centre is tied to, as the
+// features tie(NAME)@0. So every row can be put to the model again with something changed.
 package windows
 
 import (
@@ -26,10 +30,19 @@ const (
 	Verb        = "verb"
 	Namespaced  = "namespaced"
 	Single      = "single"
+	// Tie is which of the events that the explained one is tied to has the label that the model gives, the
+	// first in the model's order: of a model that copies labels the shortest account. A class is the name
+	// of a tie, or "none of them".
+	Tie = "tie"
 )
 
 // Components lists them.
-func Components() []string { return []string{Label, Resource, Subresource, Verb, Namespaced, Single} }
+func Components() []string {
+	return []string{Label, Resource, Subresource, Verb, Namespaced, Single, Tie}
+}
+
+// noTie is the class of a label that no tied event has as its own.
+const noTie = "none of them"
 
 // Options say which windows are taken and what of them is explained. The zero value is the default.
 type Options struct {
@@ -59,7 +72,7 @@ type Rows struct {
 	labeler *model.WindowLabeler
 	classes map[string]int32
 	part    string
-	ids     []int32 // of all events of the corpus
+	ties    []string // that the model copies labels from; none for a model that does not
 }
 
 // Close frees the network.
@@ -89,51 +102,91 @@ func New(t *model.Tagger, c *dataset.Corpus, o Options) (*Rows, error) {
 	if o.Rows == 0 {
 		o.Rows = defaultRows
 	}
-	starts, seen, err := choose(t, c, o)
+	if o.Component == Tie && !t.Config.Copy {
+		return fail(errors.New("the model copies no labels, so it has no ties to explain: use another component"))
+	}
+	logs := logsOf(c, o.Events)
+	starts, seen, err := choose(t, c, logs, o)
 	if err != nil {
 		return fail(err)
 	}
 	r := &Rows{Position: o.Position - 1, tagger: t, classes: make(map[string]int32), part: o.Component}
-	m := t.Encoder.Matrix(c.Events)
-	r.ids = m.IDs
+	if t.Config.Copy {
+		r.ties = t.Encoder.TieNames()
+	}
+	ids, tied := t.Encoder.Parts(c.Events, logs)
+	own := make([]label.Label, len(c.Events))
+	for i, e := range c.Events {
+		own[i] = t.Space.Own(e)
+	}
+	tiedTo := func(event int32, tie int) label.Label {
+		if x := tied.Row(int(event))[tie]; x >= 0 {
+			return own[x]
+		}
+		return label.Unknown
+	}
 
 	fields := t.Encoder.Profile().Fields()
-	table, err := tree.NewTable(len(starts), length*len(fields), func(f int, dst []int32) {
+	coded := length * len(fields) // features that are ids; ties follow
+	table, err := tree.NewTable(len(starts), coded+len(r.ties), func(f int, dst []int32) {
 		event, field := f/len(fields), f%len(fields)
 		for i, s := range starts {
-			dst[i] = m.IDs[(int(s)+event)*m.Fields+field]
+			if f < coded {
+				dst[i] = ids.IDs[(int(s)+event)*ids.Fields+field]
+			} else {
+				dst[i] = int32(tiedTo(s+int32(r.Position), f-coded))
+			}
 		}
 	})
 	if err != nil {
 		return fail(err)
 	}
 	name := o.Component
-	if o.Component == Label {
+	switch o.Component {
+	case Label:
 		name = "the label"
+	case Tie:
+		name = "whose label it is"
 	}
 	p := &explain.Problem{
 		Name: fmt.Sprintf("%s of %s", name, c.Name), Teacher: (*teacher)(r), Table: table, Reach: length, Seen: seen,
 		Decode: func(f int, id int32) string {
-			return Printable(t.Encoder.Decode(f%len(fields), id))
+			if f < coded {
+				return Printable(t.Encoder.Decode(f%len(fields), id))
+			}
+			return Printable(describeTie(t.Space, label.Label(id)))
 		},
-		Unknown: func(f int) int32 { return t.Encoder.UnknownID(f % len(fields)) },
+		Unknown: func(f int) int32 {
+			if f < coded {
+				return t.Encoder.UnknownID(f % len(fields))
+			}
+			return int32(label.Unknown)
+		},
 	}
-	for f := range length * len(fields) {
-		p.Features = append(p.Features, explain.Feature{Field: fields[f%len(fields)].Path, Offset: f/len(fields) - r.Position, Nominal: true})
+	for f := range coded {
+		path := fields[f%len(fields)].Path
+		p.Features = append(p.Features, explain.Feature{Field: path, Offset: f/len(fields) - r.Position, Nominal: true, Kin: kin(path)})
 	}
-	for _, l := range append([]label.Label{label.Unknown}, t.Space.Labels()...) {
-		if name := r.name(l); !has(r.classes, name) {
+	for _, tie := range r.ties {
+		p.Features = append(p.Features, explain.Feature{Field: "tie(" + tie + ")", Nominal: true, Kin: tie})
+	}
+	for _, name := range r.classNames() {
+		if !has(r.classes, name) {
 			r.classes[name] = int32(len(p.Classes))
 			p.Classes = append(p.Classes, name)
 		}
 	}
+	around := make([]label.Label, len(r.ties))
 	for _, s := range starts {
 		e := s + int32(r.Position)
 		r.Centre = append(r.Centre, e)
 		p.Time = append(p.Time, s)
 		p.Group = append(p.Group, c.Context[e])
-		p.Truth = append(p.Truth, r.class(c, c.Labels[e]))
-		p.Own = append(p.Own, r.class(c, c.Own[e]))
+		for k := range around {
+			around[k] = tiedTo(e, k)
+		}
+		p.Truth = append(p.Truth, r.class(r.inSpace(c, c.Labels[e]), around))
+		p.Own = append(p.Own, r.class(own[e], around))
 	}
 	p.Where = func(row int) string { return where(c, int(r.Centre[row])) }
 	r.Problem = p
@@ -144,36 +197,74 @@ func New(t *model.Tagger, c *dataset.Corpus, o Options) (*Rows, error) {
 	return r, nil
 }
 
+// kin is the relation or the part of an event that a field tells of: what comes before the first dot.
+func kin(path string) string {
+	first, _, _ := strings.Cut(path, ".")
+	return first
+}
+
+// describeTie names the own label of a tied event.
+func describeTie(space *label.Space, l label.Label) string {
+	if l < 0 {
+		return "(no such event)"
+	}
+	return space.Describe(l)
+}
+
 func has(m map[string]int32, key string) bool {
 	_, ok := m[key]
 	return ok
 }
 
+// logsOf cuts a corpus into the logs that it was made of, and leaves out what may not be used. Windows lie
+// within one log, and so do relations between events.
+func logsOf(c *dataset.Corpus, events []int32) [][]int32 {
+	recordings := c.Recordings
+	if recordings == nil {
+		recordings = []dataset.Recording{{To: len(c.Events)}}
+	}
+	var logs [][]int32
+	for _, r := range recordings {
+		var log []int32
+		for e := int32(r.From); e < int32(r.To); e++ {
+			allowed := events == nil
+			if !allowed {
+				_, allowed = slices.BinarySearch(events, e)
+			}
+			if allowed {
+				log = append(log, e)
+			}
+		}
+		logs = append(logs, log)
+	}
+	return logs
+}
+
 // choose gives the first events of the windows, and whether the model was trained on any of theirs.
-func choose(t *model.Tagger, c *dataset.Corpus, o Options) (starts []int32, seen bool, err error) {
+func choose(t *model.Tagger, c *dataset.Corpus, logs [][]int32, o Options) (starts []int32, seen bool, err error) {
 	length := t.Config.Window
 	if len(c.Events) < length {
 		return nil, false, fmt.Errorf("it has %d events and a window %d: give a longer log", len(c.Events), length)
 	}
 	// run is how many events in a row may be in a window, ending with the one at hand.
-	run, trained := 0, 0
-	for e, event := range c.Events {
-		allowed := o.Events == nil
-		if !allowed {
-			_, allowed = slices.BinarySearch(o.Events, int32(e))
-		}
-		known := allowed && t.Provenance.SeenInTraining(event)
-		if known {
-			trained++
-			seen = true
-		}
-		if allowed && (!known || o.Seen) {
-			run++
-		} else {
-			run = 0
-		}
-		if run >= length {
-			starts = append(starts, int32(e+1-length))
+	trained := 0
+	for _, log := range logs {
+		run := 0
+		for i, e := range log {
+			if i > 0 && log[i-1] != e-1 {
+				run = 0
+			}
+			known := t.Provenance.SeenInTraining(c.Events[e])
+			if known {
+				trained++
+				seen = true
+			}
+			if run++; known && !o.Seen {
+				run = 0
+			}
+			if run >= length {
+				starts = append(starts, e+1-int32(length))
+			}
 		}
 	}
 	if len(starts) == 0 {
@@ -224,22 +315,54 @@ func (r *Rows) name(l label.Label) string {
 	return single
 }
 
-// class is the class of a label of the corpus' space; -1 where there is none.
-func (r *Rows) class(c *dataset.Corpus, l label.Label) int32 {
+// classNames are the names of all classes that the model can give.
+func (r *Rows) classNames() []string {
+	if r.part == Tie {
+		return append([]string{noTie}, r.ties...)
+	}
+	var names []string
+	for _, l := range append([]label.Label{label.Unknown}, r.tagger.Space.Labels()...) {
+		names = append(names, r.name(l))
+	}
+	return names
+}
+
+// inSpace is a label of the corpus' space in the model's; unknown where it has none such.
+func (r *Rows) inSpace(c *dataset.Corpus, l label.Label) label.Label {
+	// Spaces may number foreign groups differently: labels are compared by name.
+	if l < 0 || c.Space.Name() == r.tagger.Space.Name() && slices.Equal(c.Space.CRDGroups(), r.tagger.Space.CRDGroups()) {
+		return l
+	}
+	l, err := r.tagger.Space.Parse(c.Space.Describe(l))
+	if err != nil {
+		return label.Unknown
+	}
+	return l
+}
+
+// class is the class of a label that is given to an event with these ties; -1 where there is none.
+func (r *Rows) class(l label.Label, tied []label.Label) int32 {
 	if l < 0 {
 		return -1
 	}
-	// Spaces may number foreign groups differently: labels are compared by name.
-	if c.Space.Name() != r.tagger.Space.Name() || !slices.Equal(c.Space.CRDGroups(), r.tagger.Space.CRDGroups()) {
-		var err error
-		if l, err = r.tagger.Space.Parse(c.Space.Describe(l)); err != nil {
-			return -1
-		}
+	name := ""
+	if r.part == Tie {
+		name = r.tie(l, tied)
+	} else {
+		name = r.name(l)
 	}
-	if k, ok := r.classes[r.name(l)]; ok {
+	if k, ok := r.classes[name]; ok {
 		return k
 	}
 	return -1
+}
+
+// tie is the first of the tied events that has a label as its own.
+func (r *Rows) tie(l label.Label, tied []label.Label) string {
+	if k := slices.Index(tied, l); k >= 0 && l >= 0 {
+		return r.ties[k]
+	}
+	return noTie
 }
 
 // where is where an event ends in its file.
@@ -267,13 +390,25 @@ func Printable(s string) string {
 type teacher Rows
 
 func (t *teacher) Predict(ctx context.Context, rows [][]int32) ([]int32, error) {
-	said, err := t.labeler.Label(ctx, rows, t.Position)
+	coded := t.Table.Features() - len(t.ties)
+	windows, tied := make([][]int32, len(rows)), make([][]label.Label, len(rows))
+	for i, row := range rows {
+		windows[i] = row[:coded]
+		for _, l := range row[coded:] {
+			tied[i] = append(tied[i], label.Label(l))
+		}
+	}
+	said, err := t.labeler.Label(ctx, windows, tied, t.Position)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]int32, len(said))
 	for i, s := range said {
-		out[i] = t.classes[(*Rows)(t).name(s.Label)]
+		name := (*Rows)(t).name(s.Label)
+		if t.part == Tie {
+			name = (*Rows)(t).tie(s.Label, tied[i])
+		}
+		out[i] = t.classes[name]
 	}
 	return out, nil
 }

@@ -1,8 +1,10 @@
 package windows
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"k8ntext/dataset"
@@ -56,6 +58,157 @@ func TestTeacherIsTheNetwork(t *testing.T) {
 	}
 	if !strings.HasPrefix(r.Where(0), "sequential-1.34:") {
 		t.Errorf("row 0 is at %s", r.Where(0))
+	}
+}
+
+// copying is a small model that copies labels, trained on the first events of a corpus.
+func copying(t *testing.T) (*model.Tagger, *dataset.Corpus) {
+	t.Helper()
+	_, c := part(t, 260)
+	tagger, err := trained(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tagger, c
+}
+
+var trained = func() func(*dataset.Corpus) (*model.Tagger, error) {
+	var once sync.Once
+	var tagger *model.Tagger
+	var err error
+	return func(c *dataset.Corpus) (*model.Tagger, error) {
+		once.Do(func() {
+			config := model.DefaultConfig()
+			config.Window, config.Features, config.Copy = 8, "linked", true
+			config.BodyDropout, config.Interleave = .1, 2
+			config.Embedding, config.Units1, config.Units2, config.MaxEpochs = 6, 6, 6, 2
+			var split *dataset.Split
+			if split, err = dataset.SplitAll(c, dataset.AllOptions{Length: config.Window}); err == nil {
+				tagger, _, err = model.Train(context.Background(), config, c, split, model.TrainOptions{Seed: 1})
+			}
+		})
+		return tagger, err
+	}
+}()
+
+func TestTeacherCopies(t *testing.T) {
+	tagger, c := copying(t)
+	length := tagger.Config.Window
+	ties := tagger.Encoder.TieNames()
+
+	// A log of one window: all that votes for its events is that window. Relations start anew with a log.
+	copied := 0
+	for start := 0; start+length <= len(c.Events); start += 12 {
+		short := *c
+		short.Events, short.Labels = c.Events[start:start+length], c.Labels[start:start+length]
+		short.Own, short.Context = c.Own[start:start+length], c.Context[start:start+length]
+		said, err := tagger.Label(t.Context(), short.Events, model.VoteOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, position := range []int{1, length} {
+			r, err := New(tagger, &short, Options{Seen: true, Position: position})
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := r.Table.Row(0, nil)
+			if want := length*len(tagger.Encoder.Sizes()) + len(ties); len(row) != want {
+				t.Fatalf("a row has %d values, want %d", len(row), want)
+			}
+			got, err := r.Teacher.Predict(t.Context(), [][]int32{row})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := said[position-1].Label
+			if r.Classes[got[0]] != tagger.Space.Describe(want) {
+				t.Errorf("the window at %d gives its event %d %q, the network alone on it %q", start, position, r.Classes[got[0]], tagger.Space.Describe(want))
+			}
+			// Without the ties that have the label it is another, unless its parts make it too.
+			for f := range ties {
+				if at := len(row) - len(ties) + f; row[at] == int32(want) {
+					row[at] = r.Unknown(at)
+				}
+			}
+			without, err := r.Teacher.Predict(t.Context(), [][]int32{row})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if without[0] != got[0] {
+				copied++
+			}
+			r.Close()
+		}
+	}
+	if copied < 5 {
+		t.Errorf("%d of the labels were copied: the test shows little", copied)
+	}
+}
+
+func TestTies(t *testing.T) {
+	tagger, c := copying(t)
+	r, err := New(tagger, c, Options{Seen: true, Component: Tie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, want := r.Classes, append([]string{"none of them"}, tagger.Encoder.TieNames()...); !slices.Equal(got, want) {
+		t.Errorf("classes %q, want %q", got, want)
+	}
+	self := int32(slices.Index(r.Classes, "self"))
+	if slices.ContainsFunc(r.Own, func(k int32) bool { return k != self && k >= 0 }) {
+		t.Error("an event's own label is said to be another's")
+	}
+	features := r.Features[len(r.Features)-len(tagger.Encoder.TieNames()):]
+	if name := features[6].Name(); name != "tie(cause)@0" || features[6].Kin != "cause" {
+		t.Errorf("the seventh tie is feature %s of %s", name, features[6].Kin)
+	}
+	last := len(r.Features) - 1
+	if got := r.Decode(last, -1); got != "(no such event)" {
+		t.Errorf("no tie is shown as %s", got)
+	}
+	if got := r.Decode(last, int32(c.Own[0])); got != tagger.Space.Describe(c.Own[0]) {
+		t.Errorf("label %q is shown as %s", tagger.Space.Describe(c.Own[0]), got)
+	}
+	e, err := explain.Explain(t.Context(), r.Problem, explain.Options{
+		Honest: explain.HonestOptions{Cut: explain.Cut{Blocks: 5}, Bootstraps: 1}, Trustee: explain.TrusteeOptions{Iterations: 2, Stability: 1}, Probes: 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(e.Report.Permuted, func(p explain.Permutation) bool { return p.What == "cause.*" }) {
+		t.Error("what tells of one event is never exchanged as a whole")
+	}
+	plain, _ := part(t, 60)
+	if _, err := New(plain, c, Options{Seen: true, Component: Tie}); plain.Config.Copy != (err == nil) {
+		t.Errorf("ties of a model with copy = %v: %v", plain.Config.Copy, err)
+	}
+}
+
+// Windows and relations end where a recording does.
+func TestJoinedRecordings(t *testing.T) {
+	tagger, c := copying(t)
+	c.Recordings = []dataset.Recording{{Name: "a", From: 0, To: 100}, {Name: "b", From: 100, To: 260}}
+	r, err := New(tagger, c, Options{Seen: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	length := tagger.Config.Window
+	if want := 100 - length + 1 + 160 - length + 1; r.Table.Rows() != want {
+		t.Errorf("%d windows, want %d", r.Table.Rows(), want)
+	}
+	second := *c
+	second.Recordings = nil
+	second.Events, second.Labels, second.Own, second.Context = c.Events[100:], c.Labels[100:], c.Own[100:], c.Context[100:]
+	alone, err := New(tagger, &second, Options{Seen: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Close()
+	for i := range alone.Table.Rows() {
+		if !slices.Equal(alone.Table.Row(i, nil), r.Table.Row(100-length+1+i, nil)) {
+			t.Fatalf("window %d of the second recording is another where it is joined to the first", i)
+		}
 	}
 }
 
