@@ -3,14 +3,16 @@
 GO       ?= go
 PROFILE  ?= quick
 CORPUS   ?=
+PYTHON   ?= python3
 CORPUSES := $(if $(CORPUS),--corpus $(CORPUS))
+TRAINED  := sequential-1.34,base-dev,busy-dev,other-version-dev,metadata-dev,work-dev
 TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 
 # Only the race detector needs cgo; everything else must build without a C compiler.
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed-offline test-testbed clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -40,10 +42,9 @@ fmt: ## format every file
 
 bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
-	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device > bench/results/kernels.new
-	mv bench/results/kernels.new bench/results/kernels.txt
-	$(GO) run ./bench/step
 	$(GO) run ./bench/training
+	$(GO) run ./bench/kernels
+	$(GO) run ./bench/step
 	$(GO) run ./bench/tables
 
 # The whole wheel of PyTorch, GPU libraries included, is the only one on PyPI: some 7 GB.
@@ -60,12 +61,26 @@ bench-loss: bench/peers/.venv ## whole trainings beside PyTorch's, and first ste
 	$(GO) run ./bench/loss
 	$(GO) run ./bench/tables
 
-bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)
+bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (an hour)
 	$(GO) run ./bench/accuracy
 	$(GO) run ./bench/tables
 
-model: build ## train the embedded default model anew
-	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
+bench-trees: ## trees and mode trustee beside scikit-learn's and the package trustee (PYTHON=one with bench/peers/requirements-trees.txt): explain/README.md
+	$(GO) run ./bench/peers/tree -python $(PYTHON)
+
+model: build ## train the embedded default model anew, on all dev recordings
+	bin/k8ntext train --corpus $(TRAINED) --seed 1 -m model/pretrained/default.k8ntext
+
+# The embedded model was trained on these corpora: the reports say so.
+EXPLAINED := base-dev busy-dev
+
+explain-evidence: build ## what explain/README.md says of the embedded model: explain/evidence
+	for c in $(EXPLAINED); do \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
+	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
+	  cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
+	done
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
 PART     ?= dev

@@ -55,6 +55,9 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
+	if t.digest != "" && corpus.Digest != t.digest {
+		return nil, fmt.Errorf("%w: corpus %s (digest %.12s then, %.12s now): plan again", errCorpus, corpus.Name, t.digest, corpus.Digest)
+	}
 	x := t.experiment
 	if x.Level != "" {
 		corpus = corpus.AtLevel(x.Level, nil)
@@ -67,7 +70,7 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 		corpus = corpus.AtLevel(x.TestLevel, split.TestEvents())
 	}
 	return &evaluation{
-		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes,
+		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, explain: x.Explain,
 	}, nil
 }
 
@@ -97,6 +100,7 @@ type evaluation struct {
 	seed    uint64
 	methods []string
 	votes   []Vote // of the network; none: its windows' sum at stride 1
+	explain bool
 	on      device.Target
 	threads int
 	commit  string
@@ -137,13 +141,16 @@ func (e *evaluation) score(p prediction, r *Result) error {
 		}
 		r.Records = append(r.Records, confusion.WindowRecords(id)...)
 		if p.method == MethodNetwork {
-			r.Classes = e.classes(confusion)
+			r.Classes, r.Confusion = e.classes(confusion), confusion.Cells()
 		}
 		return nil
 	}
 	outcomes, err := p.events()
 	if err != nil {
 		return err
+	}
+	if p.method == MethodNetwork {
+		r.Confusion = confusionOf(outcomes)
 	}
 	for _, part := range e.byRecording(outcomes) {
 		id.Corpus = part.name
@@ -259,24 +266,32 @@ func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, erro
 	for _, epoch := range history.Epochs {
 		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
 	}
+	if e.explain {
+		if err := e.imitate(ctx, tagger, r); err != nil {
+			return nil, err
+		}
+	}
 	vote := model.VoteOptions{Stride: 1, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads}
 	timed := func(events int, start time.Time) {
 		r.Cost.InferSeconds, r.Cost.InferEvents = time.Since(start).Seconds(), events
 	}
 	labelled := func(vote model.VoteOptions) ([]metrics.Outcome, error) {
 		start := time.Now()
-		byEvent := make(map[int32]label.Label)
+		byEvent := make(map[int32]model.Prediction)
 		for _, s := range testSequences(e.split) {
 			predictions, err := tagger.Label(ctx, pickEvents(e.corpus, s), vote)
 			if err != nil {
 				return nil, err
 			}
 			for i, p := range predictions {
-				byEvent[s[i]] = p.Label
+				byEvent[s[i]] = p
 			}
 		}
 		timed(len(byEvent), start)
-		return e.outcomes(func(i int32) label.Label { return byEvent[i] }), nil
+		if len(e.votes) == 0 {
+			r.Margins = e.margins(byEvent)
+		}
+		return e.outcomes(func(i int32) label.Label { return byEvent[i].Label }), nil
 	}
 	var voted []prediction
 	for _, v := range e.votes {

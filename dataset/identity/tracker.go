@@ -86,6 +86,12 @@ func (t *Tracker) Instance(id ID) (Instance, bool) {
 	return Instance{}, false
 }
 
+// Latest is the latest instance of a name, whatever the uid in o; 0: none is known.
+func (t *Tracker) Latest(o Object) ID {
+	o.UID = ""
+	return t.byName[o]
+}
+
 // Root follows parents to the last one known. Root(0) is 0.
 func (t *Tracker) Root(id ID) ID {
 	const longest = 16 // of a chain; real ones have four links, a circle of owners has no end

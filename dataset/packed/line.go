@@ -1,0 +1,346 @@
+package store
+
+import "strings"
+
+// line codes one line, without its newline. root is its parsed form, nil where it is kept as text.
+func (m *model) line(text string, root *node) (string, *node) {
+	if !m.flag(forForm, root != nil) {
+		return m.text(text, "", forText), nil
+	}
+	return "", m.event(root)
+}
+
+// event codes a line that is a JSON value.
+func (m *model) event(root *node) *node {
+	// Which request of those that have begun it belongs to, counted back; 0: none.
+	back := 0
+	if m.encoding {
+		if x, ok := m.waits.get(root.word("auditID")); ok && m.waiting.at(x).word("requestURI") == root.word("requestURI") {
+			back = m.waiting.len() - x
+		}
+	}
+	back = m.count(forOpen, back)
+	var begun, guess *node
+	var key uint64
+	if back > 0 {
+		if back > m.waiting.len() {
+			m.overrun += slack + 1
+			return &node{text: "0"}
+		}
+		begun = m.waiting.at(m.waiting.len() - back)
+		m.clock = microsOrZero(begun.word("requestReceivedTimestamp"), m.clock)
+		stage := 0
+		stages := []string{`"ResponseComplete"`, `"ResponseStarted"`, `"RequestReceived"`, ``}
+		if m.encoding {
+			stage = 3
+			for i, s := range stages {
+				if root.word("stage") == s {
+					stage = i
+				}
+			}
+		}
+		verb := begun.word("verb")
+		stage = m.pick(mix(forChoice, uint32(sumText(verb))), 2, stage)
+		key = keyOf(begun, stages[stage])
+		guess = m.like(begun, stages[stage], key)
+	} else {
+		key = m.key(root)
+		guess, _ = m.lines.get(key)
+	}
+	root = m.root(root, guess, begun)
+	m.learn(root)
+	return root
+}
+
+func microsOrZero(text string, otherwise int64) int64 {
+	if formOf2(text) {
+		return microsOf(text)
+	}
+	return otherwise
+}
+
+func formOf2(text string) bool { return len(text) == 29 && formOf(text) == asMicro }
+
+// keyOf is what lines have in common that are much alike: all but the times and what the request is
+// about, exactly.
+func keyOf(n *node, stage string) uint64 {
+	uri, _, _ := strings.Cut(n.word("requestURI"), "?")
+	return hashAll("line", stage, n.word("verb"), uri, n.member("user").word("username"), n.word("userAgent"))
+}
+
+// kindKey is the same for requests of one kind.
+func kindKey(n *node, stage string) uint64 {
+	o := n.member("objectRef")
+	return hashAll("kind", stage, n.word("verb"), o.word("apiGroup"), o.word("resource"), o.word("subresource"), n.member("user").word("username"))
+}
+
+func stageKey(n *node, stage string) uint64 { return hashAll("stage", stage, n.word("verb")) }
+
+func hashAll(parts ...string) uint64 {
+	h := uint64(0x9e3779b97f4a7c15)
+	for _, p := range parts {
+		h = (h ^ sumText(p)) * 0xff51afd7ed558ccd
+		h ^= h >> 32
+	}
+	return h
+}
+
+// like is the line that one of a stage of a request is likely to resemble.
+func (m *model) like(n *node, stage string, key uint64) *node {
+	for _, k := range [...]uint64{key, kindKey(n, stage), stageKey(n, stage)} {
+		if g, ok := m.lines.get(k); ok {
+			return g
+		}
+	}
+	return nil
+}
+
+// key codes which line that came before this one is like, by its key.
+func (m *model) key(root *node) uint64 {
+	var key uint64
+	var no uint32
+	if m.encoding {
+		stage := root.word("stage")
+		for _, k := range [...]uint64{keyOf(root, stage), kindKey(root, stage), stageKey(root, stage)} {
+			if x, ok := m.known.get(k); ok && x < 1<<20 {
+				key, no = k, x+1
+				break
+			}
+		}
+	}
+	likely, _ := m.follow.get(m.before)
+	at := len(likely)
+	if m.encoding {
+		for i, x := range likely {
+			if x == no && no > 0 {
+				at = i
+				break
+			}
+		}
+	}
+	at = m.pick(forKey, 3, at)
+	if at < len(likely) {
+		no = likely[at]
+	} else {
+		back := 0
+		if no > 0 {
+			back = m.keyed.len() - int(no) + 1
+		}
+		back = m.count(forKeyNo, back)
+		no = 0
+		if back > 0 && back <= m.keyed.len() {
+			no = uint32(m.keyed.len() - back + 1)
+		}
+	}
+	if no > 0 && int(no) <= m.keyed.len() {
+		key = m.keyed.at(int(no) - 1)
+	}
+	return key
+}
+
+// root codes the members of a line: first when it was, then the others in their order.
+func (m *model) root(n, guess, begun *node) *node {
+	if guess == nil {
+		guess = begun
+	}
+	kindOf := uint32(0)
+	if guess != nil {
+		kindOf = uint32(kindKey(guess, guess.word("stage")))
+	}
+	m.kindOf = kindOf
+	isObject := m.flag(forForm+0x100, m.encoding && n.kind == object)
+	if !isObject {
+		return m.value(n, nil, rootPath, "", 0)
+	}
+	if !m.encoding {
+		n = &node{kind: object}
+	}
+	var like *shape
+	if guess != nil && guess.kind == object {
+		like = guess.shape
+	}
+	n.shape = m.shape(n.shape, like, rootPath)
+	if !m.encoding {
+		n.values = make([]*node, len(n.shape.names))
+	}
+	done := make([]bool, len(n.shape.names))
+	code := func(i int) {
+		name := n.shape.names[i]
+		done[i] = true
+		path := sumPath(rootPath, name)
+		g := begun.member(name)
+		switch name {
+		case "stage", "stageTimestamp", "annotations", "responseStatus":
+			g = nil
+		}
+		if g == nil {
+			g = guess.member(name)
+		}
+		switch name {
+		case "requestObject", "responseObject":
+			g = m.body(n, name, g, n.values[i])
+		}
+		n.values[i] = m.value(n.values[i], g, path, name, 1)
+		if name == "requestReceivedTimestamp" {
+			m.clock = microsOrZero(n.values[i].text, m.clock)
+		}
+	}
+	for _, name := range [...]string{"requestReceivedTimestamp", "stageTimestamp", "verb", "objectRef"} {
+		if i := n.shape.index(name); i >= 0 && !done[i] {
+			code(i)
+		}
+	}
+	for i := range n.shape.names {
+		if !done[i] {
+			code(i)
+		}
+	}
+	m.clock = microsOrZero(n.word("stageTimestamp"), m.clock)
+	return n
+}
+
+// body codes what a body is like: the one of the line before, the object as it was last seen, or the
+// request of the same line.
+func (m *model) body(root *node, name string, before, n *node) *node {
+	choices := [4]*node{before}
+	if s, ok := m.states.get(nameKey(root.member("objectRef"))); ok {
+		choices[1] = s
+	}
+	if name == "responseObject" {
+		choices[2] = root.member("requestObject")
+	}
+	best := 0
+	if m.encoding {
+		least := 1 << 30
+		for i, c := range choices {
+			if c == nil && i > 0 {
+				continue
+			}
+			if d := distance(n, c, 400); d < least {
+				best, least = i, d
+			}
+		}
+	}
+	return choices[m.pick(mix(forChoice+0x200, m.kindOf^uint32(len(name))), 2, best)]
+}
+
+// distance estimates how much must be said to make b of a, up to a limit.
+func distance(a, b *node, limit int) int {
+	if a.equal(b) {
+		return 0
+	}
+	if a.kind == scalar {
+		return 2
+	}
+	if limit <= 0 {
+		return 1
+	}
+	d := 1
+	if b != nil && a.kind == b.kind && a.kind == object {
+		if a.shape != b.shape {
+			d += 2
+		}
+		for i, v := range a.values {
+			if d > limit {
+				break
+			}
+			var o *node
+			if a.shape == b.shape {
+				o = b.values[i]
+			} else {
+				o = b.member(a.shape.names[i])
+			}
+			d += distance(v, o, limit-d)
+		}
+		return d
+	}
+	for i, v := range a.values {
+		if d > limit {
+			break
+		}
+		var o *node
+		if b != nil && b.kind == array && i < len(b.values) {
+			o = b.values[i]
+		}
+		d += distance(v, o, limit-d)
+	}
+	return d
+}
+
+func nameKey(ref *node) uint64 {
+	if ref == nil || ref.word("name") == "" {
+		return 0
+	}
+	return hashAll("name", ref.word("resource"), ref.word("namespace"), ref.word("name"))
+}
+
+// learn takes a whole line into account.
+func (m *model) learn(n *node) {
+	stage := n.word("stage")
+	key := keyOf(n, stage)
+	for _, k := range [...]uint64{key, kindKey(n, stage), stageKey(n, stage)} {
+		m.lines.set(k, n)
+		if _, ok := m.known.get(k); !ok {
+			m.known.set(k, uint32(m.keyed.len()))
+			m.keyed.push(k)
+		}
+	}
+	no, _ := m.known.get(key)
+	no++
+	likely, _ := m.follow.get(m.before)
+	if likely[0] != no {
+		at := len(likely) - 1
+		for i, x := range likely {
+			if x == no {
+				at = i
+			}
+		}
+		copy(likely[1:at+1], likely[:at])
+		likely[0] = no
+		m.follow.set(m.before, likely)
+	}
+	m.before = key
+	if id := n.word("auditID"); id != "" && stage == `"RequestReceived"` {
+		m.waits.set(id, m.waiting.len())
+		m.waiting.push(n)
+	}
+	ref := n.member("objectRef")
+	if ref.word("subresource") == "" || ref.word("subresource") == `"status"` {
+		m.see(n.member("requestObject"), ref)
+		m.see(n.member("responseObject"), ref)
+	}
+	if items := n.member("responseObject").member("items"); items != nil && items.kind == array {
+		for _, it := range items.values {
+			m.see(it, nil)
+		}
+	}
+}
+
+// see takes the state of an object into account.
+func (m *model) see(o, ref *node) {
+	meta := o.member("metadata")
+	if meta == nil {
+		return
+	}
+	fresh := false
+	if u := meta.word("uid"); u != "" {
+		h := sumText(u)
+		if was, ok := m.states.get(h); !ok || !was.equal(o) {
+			fresh = true
+			m.states.set(h, o)
+		}
+	}
+	if ref != nil {
+		if k := nameKey(ref); k != 0 {
+			m.states.set(k, o)
+		} else if name := meta.word("name"); name != "" {
+			m.states.set(hashAll("name", ref.word("resource"), meta.word("namespace"), name), o)
+		}
+	}
+	if fresh {
+		if m.encoding {
+			m.places.set(o, m.order.len())
+		}
+		m.order.push(o)
+	}
+}

@@ -1,0 +1,610 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// model is what writer and reader know alike while they go through the lines, and by which they
+// foresee the next one. Every decision in it is made of what both have.
+type model struct {
+	coder
+	probs table
+
+	lines   layered[uint64, *node]  // the last line of a key: see keys
+	states  layered[uint64, *node]  // the last state of an object, by uid and by name
+	order   layers[*node]           // states as they came, to be counted back
+	places  layered[*node, int]     // encoding: index into order
+	last    layered[uint32, *node]  // the last value at a path
+	known   layered[uint64, uint32] // encoding: number of a key
+	keyed   layers[uint64]          // keys by number
+	follow  layered[uint64, [4]uint32]
+	shapeNo layered[string, uint32]
+	shapes  layers[*shape]
+	nameNo  layered[string, uint32]
+	names   layers[string]
+	waiting layers[*node] // requests that have begun, latest last; nil: ended
+	waits   layered[string, int]
+
+	recent layers[string] // scalars that were not foreseen, to be counted back
+	placed layered[string, int]
+
+	origins layered[string, uint32] // by text: the path where it was said last
+	sources layered[uint32, uint32] // by path and kind of line: the path where its values come from
+
+	words   layers[string]
+	wordNo  layered[string, uint32]
+	after   []uint32 // the word after two others; 1 + its number
+	history []uint8  // by path: whether the latest values were as foreseen
+
+	version int64  // the highest resourceVersion
+	clock   int64  // microseconds: when the request came, or the previous line
+	kindOf  uint32 // of the line
+	run     uint32 // whether the latest values were as foreseen
+	before  uint64 // key of the previous line
+}
+
+const (
+	afterBits   = 17
+	historyBits = 16
+)
+
+func newModel(c coder) *model {
+	return &model{coder: c, probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits)}
+}
+
+// over continues from what m knows. m must not change any more.
+func (m *model) over(c coder) *model {
+	return &model{
+		coder: c, probs: append(table(nil), m.probs...), after: append([]uint32(nil), m.after...), history: append([]uint8(nil), m.history...),
+		lines: m.lines.over(), states: m.states.over(), order: m.order.over(), places: m.places.over(), last: m.last.over(),
+		known: m.known.over(), keyed: m.keyed.over(), follow: m.follow.over(), shapeNo: m.shapeNo.over(), shapes: m.shapes.over(),
+		nameNo: m.nameNo.over(), names: m.names.over(), waiting: m.waiting.over(), waits: m.waits.over(), recent: m.recent.over(),
+		placed: m.placed.over(), origins: m.origins.over(), sources: m.sources.over(), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
+	}
+}
+
+// Contexts of decisions, mixed with paths and what else is known.
+const (
+	forForm = 0x1000 + iota
+	forSame
+	forKind
+	forShape
+	forShapeNo
+	forName
+	forNameNo
+	forLength
+	forSkip
+	forState
+	forStateBack
+	forScalar
+	forBack
+	forSecond
+	forMicro
+	forInt
+	forVersion
+	forWord
+	forWordNo
+	forWordLength
+	forLetter
+	forChoice
+	forOpen
+	forKey
+	forKeyNo
+	forText
+)
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (m *model) flag(context uint32, b bool) bool {
+	v := 0
+	if b {
+		v = 1
+	}
+	return m.bit(m.probs.at(context, 1), v) == 1
+}
+
+func (m *model) pick(context uint32, n int, v int) int {
+	return int(m.symbol(m.probs, context, n, uint32(v)))
+}
+
+func (m *model) count(context uint32, v int) int {
+	n := m.number(m.probs, context, uint64(v))
+	if n > 1<<30 {
+		m.overrun += slack + 1
+		return 0
+	}
+	return int(n)
+}
+
+var (
+	rootPath    = sumPath(0, "")
+	elementName = "[]"
+)
+
+func sumPath(parent uint32, name string) uint32 {
+	h := parent*0x01000193 + 0x811c9dc5
+	for i := 0; i < len(name); i++ {
+		h = (h ^ uint32(name[i])) * 0x01000193
+	}
+	return h ^ h>>15
+}
+
+// value codes n, which is foreseen to be like guess. While decoding n is nil and comes back.
+func (m *model) value(n, guess *node, path uint32, name string, depth int) *node {
+	if m.spoilt() || depth > maxDepth+8 {
+		m.overrun += slack + 1
+		return &node{text: "0"}
+	}
+	if guess == nil {
+		guess, _ = m.last.get(path)
+	}
+	if guess != nil {
+		h := &m.history[mix(path, m.kindOf)>>(32-historyBits)]
+		b := 0
+		if m.encoding && n.equal(guess) {
+			b = 1
+		}
+		one := m.probs.at(mix(mix(path^forSame, m.kindOf), uint32(*h&7)), 1)
+		two := m.probs.at(mix(path^forSame+0x77, m.run&15), uint32(*h&1)+2)
+		same := m.both(one, two, b) == 1
+		m.run = m.run<<1 | uint32(b2i(same))
+		*h <<= 1
+		if same {
+			*h |= 1
+			m.last.set(path, guess)
+			return guess
+		}
+	}
+	like := 3
+	if guess != nil {
+		like = int(guess.kind)
+	}
+	var k kind
+	if m.encoding {
+		k = n.kind
+	}
+	k = kind(m.pick(mix(path^forKind, uint32(like)), 2, int(k)))
+	if !m.encoding {
+		n = &node{kind: k}
+	}
+	switch k {
+	case scalar:
+		m.scalar(n, guess, path, name)
+	case object:
+		m.object(n, guess, path, depth)
+	case array:
+		m.array(n, guess, path, depth)
+	default:
+		m.overrun += slack + 1
+	}
+	m.last.set(path, n)
+	return n
+}
+
+func (m *model) object(n, guess *node, path uint32, depth int) {
+	var like *shape
+	if guess != nil && guess.kind == object {
+		like = guess.shape
+	}
+	n.shape = m.shape(n.shape, like, path)
+	if !m.encoding {
+		n.values = make([]*node, len(n.shape.names))
+	}
+	for i, name := range n.shape.names {
+		var g *node
+		switch {
+		case n.shape == like:
+			g = guess.values[i]
+		case like != nil:
+			g = guess.member(name)
+		}
+		n.values[i] = m.value(n.values[i], g, sumPath(path, name), name, depth+1)
+	}
+}
+
+// shape codes the names of an object: those that are foreseen, some that were met, or new ones.
+func (m *model) shape(s, like *shape, path uint32) *shape {
+	if like != nil && m.flag(path^forShape, s == like) {
+		return like
+	}
+	var no uint32
+	if m.encoding {
+		if x, ok := m.shapeNo.get(s.key); ok && x < 1<<13-1 {
+			no = x + 1
+		}
+	}
+	no = uint32(m.pick(path^forShapeNo, 13, int(no)))
+	if no > 0 {
+		if int(no) > m.shapes.len() {
+			m.overrun += slack + 1
+			return &shape{}
+		}
+		return m.shapes.at(int(no) - 1)
+	}
+	size := 0
+	if m.encoding {
+		size = len(s.names)
+	}
+	size = m.count(path^forName, size)
+	got := &shape{}
+	at := 0 // in like
+	for i := 0; i < size && !m.spoilt(); i++ {
+		var name string
+		if m.encoding {
+			name = s.names[i]
+		}
+		guess := ""
+		if like != nil && at < len(like.names) {
+			guess = like.names[at]
+		}
+		if guess != "" && m.flag(mix(path^forName, 7), name == guess) {
+			got.names = append(got.names, guess)
+			at++
+			continue
+		}
+		name = m.memberName(name, path)
+		got.names = append(got.names, name)
+		if like != nil {
+			if j := like.index(name); j >= 0 {
+				at = j + 1
+			}
+		}
+	}
+	got.key = strings.Join(got.names, `","`)
+	if m.encoding {
+		got = s
+	}
+	if x, ok := m.shapeNo.get(got.key); ok {
+		return m.shapes.at(int(x))
+	}
+	m.shapeNo.set(got.key, uint32(m.shapes.len()))
+	m.shapes.push(got)
+	return got
+}
+
+func (m *model) memberName(name string, path uint32) string {
+	var no uint32
+	if m.encoding {
+		if x, ok := m.nameNo.get(name); ok && x < 1<<13-1 {
+			no = x + 1
+		}
+	}
+	no = uint32(m.pick(path^forNameNo, 13, int(no)))
+	if no > 0 {
+		if int(no) > m.names.len() {
+			m.overrun += slack + 1
+			return ""
+		}
+		return m.names.at(int(no) - 1)
+	}
+	name = m.text(name, "", forNameNo)
+	if _, ok := m.nameNo.get(name); !ok {
+		m.nameNo.set(name, uint32(m.names.len()))
+		m.names.push(name)
+	}
+	return name
+}
+
+// identity tells elements of an array apart; 0: nothing does.
+func (n *node) identity() uint64 {
+	if n.kind == scalar {
+		return sumText(n.text) | 1
+	}
+	if n.kind != object {
+		return 0
+	}
+	if u := n.member("metadata").word("uid"); u != "" {
+		return sumText(u) | 1
+	}
+	var h uint64
+	for i, name := range n.shape.names {
+		switch name {
+		case "name", "type", "manager", "operation", "subresource", "uid", "ip", "key", "port", "containerPort", "mountPath":
+			if v := n.values[i]; v.kind == scalar {
+				h = h*31 + sumText(v.text)
+			}
+		}
+	}
+	return h
+}
+
+func (m *model) array(n, guess *node, path uint32, depth int) {
+	var like []*node
+	if guess != nil && guess.kind == array {
+		like = guess.values
+	}
+	size := int(m.signed(m.probs, path^forLength, int64(len(n.values)-len(like)))) + len(like)
+	if size < 0 || size > 1<<24 {
+		m.overrun += slack + 1
+		return
+	}
+	at := 0
+	inner := sumPath(path, elementName)
+	for i := 0; i < size && !m.spoilt(); i++ {
+		var e *node
+		if m.encoding {
+			e = n.values[i]
+		}
+		skip := 0 // 0: of none; else 1 + how many of like are left out
+		if at < len(like) {
+			if m.encoding {
+				if id := e.identity(); id == 0 {
+					skip = 1
+				} else {
+					for j := at; j < len(like) && j < at+512; j++ {
+						if like[j].identity() == id {
+							skip = j - at + 1
+							break
+						}
+					}
+				}
+			}
+			skip = m.count(mix(path^forSkip, m.kindOf), skip)
+		}
+		var g *node
+		switch {
+		case skip > 0:
+			at += skip - 1
+			if at >= len(like) {
+				m.overrun += slack + 1
+				return
+			}
+			g = like[at]
+			at++
+		default:
+			g = m.stateOf(e, inner)
+		}
+		if g == nil && i > 0 {
+			g = n.values[i-1]
+		}
+		v := m.value(e, g, inner, elementName, depth+1)
+		if !m.encoding {
+			n.values = append(n.values, v)
+		}
+	}
+}
+
+// stateOf codes which object an element is, of those met before; nil: none.
+func (m *model) stateOf(e *node, path uint32) *node {
+	back := 0
+	if m.encoding {
+		if u := e.member("metadata").word("uid"); u != "" {
+			if s, ok := m.states.get(sumText(u)); ok {
+				if x, ok := m.places.get(s); ok {
+					back = m.order.len() - x
+				}
+			}
+		}
+	}
+	if back = m.count(path^forStateBack, back); back == 0 {
+		return nil
+	}
+	if back > m.order.len() {
+		m.overrun += slack + 1
+		return nil
+	}
+	return m.order.at(m.order.len() - back)
+}
+
+// How a scalar is written.
+const (
+	asText   = iota // a string
+	asBare          // neither string nor number
+	asBack          // as one that came before
+	asSecond        // a string "2006-01-02T15:04:05Z"
+	asMicro         // a string "2006-01-02T15:04:05.000000Z"
+	asUUID          // a string of a uuid in small letters
+	asInt           // an integer
+	asQuoted        // a string of an integer
+	asOther         // as the latest value of another path, which is where it was before
+)
+
+// backMin is the length from which on a scalar can be one that came before.
+const backMin = 5
+
+func (m *model) scalar(n, guess *node, path uint32, name string) {
+	form, back := asText, 0
+	here := mix(path, m.kindOf)
+	from, _ := m.sources.get(here)
+	other := m.valueAt(from)
+	if m.encoding {
+		form = formOf(n.text)
+		if len(n.text) >= backMin {
+			if x, ok := m.placed.get(n.text); ok {
+				if back = m.recent.len() - x; back < 1<<16 {
+					form = asBack
+				}
+			}
+			if n.text == other {
+				form = asOther
+			}
+		}
+	}
+	form = m.pick(mix(here^forScalar, uint32(len(other)+1)>>5), 4, form)
+	like := ""
+	if guess != nil && guess.kind == scalar {
+		like = guess.text
+	}
+	switch form {
+	case asBack:
+		back = m.count(mix(path^forBack, m.kindOf), back)
+		if back < 1 || back > m.recent.len() {
+			m.overrun += slack + 1
+			return
+		}
+		n.text = m.recent.at(m.recent.len() - back)
+	case asOther:
+		n.text = other
+	case asSecond:
+		var at int64
+		if m.encoding {
+			at = microsOf(n.text) / 1e6
+		}
+		now := m.clock / 1e6
+		n.text = secondText(now + m.signed(m.probs, mix(path^forSecond, m.kindOf), at-now))
+	case asMicro:
+		var at int64
+		if m.encoding {
+			at = microsOf(n.text)
+		}
+		n.text = microText(m.clock + m.signed(m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
+	case asUUID:
+		n.text = m.uuid(n.text)
+	case asInt, asQuoted:
+		text := n.text
+		if form == asQuoted && m.encoding {
+			text = text[1 : len(text)-1]
+		}
+		var v, base int64
+		if m.encoding {
+			v, _ = strconv.ParseInt(text, 10, 64)
+		}
+		version := name == "resourceVersion"
+		if version {
+			base = m.version
+		} else {
+			base, _ = strconv.ParseInt(strings.Trim(like, `"`), 10, 64)
+		}
+		v = base + m.signed(m.probs, mix(path^forInt, m.kindOf), v-base)
+		if version && v > m.version {
+			m.version = v
+		}
+		n.text = strconv.FormatInt(v, 10)
+		if form == asQuoted {
+			n.text = `"` + n.text + `"`
+		}
+	case asBare:
+		n.text = m.text(n.text, like, path)
+	default:
+		if m.encoding {
+			n.text = `"` + m.text(n.text[1:len(n.text)-1], strings.Trim(like, `"`), path) + `"`
+		} else {
+			n.text = `"` + m.text("", strings.Trim(like, `"`), path) + `"`
+		}
+	}
+	m.remember(n.text, path, here)
+}
+
+// valueAt is the latest value at a path.
+func (m *model) valueAt(path uint32) string {
+	if path == 0 {
+		return ""
+	}
+	if n, ok := m.last.get(path); ok && n.kind == scalar {
+		return n.text
+	}
+	return ""
+}
+
+func (m *model) remember(text string, path, here uint32) {
+	if len(text) < backMin {
+		return
+	}
+	if from, ok := m.origins.get(text); ok {
+		m.sources.set(here, from)
+	}
+	m.origins.set(text, path)
+	if m.encoding {
+		m.placed.set(text, m.recent.len())
+	}
+	m.recent.push(text)
+}
+
+func (m *model) uuid(text string) string {
+	var b [16]byte
+	if m.encoding {
+		fromUUID(text[1:len(text)-1], &b)
+	}
+	return `"` + uuidText(m.bytes(16, b[:])) + `"`
+}
+
+func formOf(text string) int {
+	if text[0] != '"' {
+		if v, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(v, 10) == text && v > -1<<53 && v < 1<<53 {
+			return asInt
+		}
+		return asBare
+	}
+	inner := text[1 : len(text)-1]
+	switch len(inner) {
+	case 20:
+		if at := microsOf(text); at >= 0 && secondText(at/1e6) == text {
+			return asSecond
+		}
+	case 27:
+		if at := microsOf(text); at >= 0 && microText(at) == text {
+			return asMicro
+		}
+	case 36:
+		var b [16]byte
+		if fromUUID(inner, &b) {
+			return asUUID
+		}
+	}
+	if len(inner) > 0 && len(inner) < 17 {
+		if v, err := strconv.ParseInt(inner, 10, 64); err == nil && strconv.FormatInt(v, 10) == inner {
+			return asQuoted
+		}
+	}
+	return asText
+}
+
+// microsOf is the time in a quoted text; -1: it is none.
+func microsOf(text string) int64 {
+	t, err := time.Parse(time.RFC3339Nano, text[1:len(text)-1])
+	if err != nil || t.Year() < 1970 {
+		return -1
+	}
+	return t.UnixMicro()
+}
+
+func secondText(s int64) string { return time.Unix(bounded(s), 0).UTC().Format(`"2006-01-02T15:04:05Z"`) }
+
+func microText(us int64) string {
+	return time.UnixMicro(bounded(us/1e6)*1e6 + us%1e6).UTC().Format(`"2006-01-02T15:04:05.000000Z"`)
+}
+
+// bounded keeps what a damaged file says within the years that are written with four digits.
+func bounded(s int64) int64 { return max(0, min(s, 253402300799)) }
+
+const hexDigits = "0123456789abcdef"
+
+func uuidText(b []byte) string {
+	out := make([]byte, 0, 36)
+	for i, c := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			out = append(out, '-')
+		}
+		out = append(out, hexDigits[c>>4], hexDigits[c&15])
+	}
+	return string(out)
+}
+
+func fromUUID(s string, b *[16]byte) bool {
+	if len(s) != 36 {
+		return false
+	}
+	j := 0
+	for i := 0; i < 36; i++ {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if s[i] != '-' {
+				return false
+			}
+			continue
+		}
+		d := strings.IndexByte(hexDigits, s[i])
+		if d < 0 {
+			return false
+		}
+		b[j/2] = b[j/2]<<4 | byte(d)
+		j++
+	}
+	return true
+}

@@ -1,0 +1,154 @@
+package store
+
+// text codes a string as words, runs of letters and digits, and the signs between them. A word is
+// foreseen by the two before it, and by where the string that it is like goes on.
+func (m *model) text(s, like string, path uint32) string {
+	var out []byte
+	one, two := uint32(0), path|1 // the words before
+	ahead := splitWords(like)
+	next := 0 // in ahead
+	missed := uint32(0)
+	for at := 0; !m.spoilt(); {
+		w, ended := "", false
+		if m.encoding {
+			if at == len(s) {
+				ended = true
+			} else {
+				w = s[at : at+wordLength(s[at:])]
+			}
+		}
+		// 0: as in the string that it is like; 1: as after the same words; 2: another; 3: the end
+		slot := mix(one*31+two, 0x51)>>(32-afterBits)
+		guess, likely := m.after[slot], ""
+		if guess > 0 {
+			likely = m.words.at(int(guess - 1))
+		}
+		similar := ""
+		if next < len(ahead) {
+			similar = ahead[next]
+		}
+		state := missed
+		if similar != "" {
+			state |= 4
+		}
+		if likely != "" {
+			state |= 8
+		}
+		if likely == similar {
+			state |= 16
+		}
+		choice := 2
+		if m.encoding {
+			switch {
+			case ended:
+				choice = 3
+			case w == similar:
+				choice = 0
+			case w == likely:
+				choice = 1
+			}
+		}
+		choice = m.pick(mix(path^forWord, state), 2, choice)
+		switch choice {
+		case 3:
+			return string(out)
+		case 0:
+			w = similar
+		case 1:
+			w = likely
+		default:
+			w = m.word(w, one, path)
+		}
+		if w == "" {
+			m.overrun += slack + 1
+			break
+		}
+		missed = missed<<1&3 | uint32(choice>>1)
+		if next < len(ahead) {
+			next++
+			if w != similar { // look where it goes on
+				for j := max(0, next-3); j < min(len(ahead), next+4); j++ {
+					if ahead[j] == w {
+						next = j + 1
+						break
+					}
+				}
+			}
+		}
+		no, ok := m.wordNo.get(w)
+		if !ok {
+			no = uint32(m.words.len())
+			m.wordNo.set(w, no)
+			m.words.push(w)
+		}
+		m.after[slot] = no + 1
+		two, one = one, no+1
+		out = append(out, w...)
+		at += len(w)
+		if len(out) > 64<<20 {
+			m.overrun += slack + 1
+		}
+	}
+	return string(out)
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
+}
+
+// wordLength is the length of the first word of s.
+func wordLength(s string) int {
+	if !alphanumeric(s[0]) {
+		n := 1
+		for n < len(s) && n < 8 && s[n] == s[0] {
+			n++
+		}
+		return n
+	}
+	n := 1
+	for n < len(s) && n < 32 && alphanumeric(s[n]) {
+		n++
+	}
+	return n
+}
+
+func splitWords(s string) []string {
+	var out []string
+	for len(s) > 0 {
+		n := wordLength(s)
+		out = append(out, s[:n])
+		s = s[n:]
+	}
+	return out
+}
+
+// word codes a word that was not foreseen: by its number, or by its letters.
+func (m *model) word(w string, before, path uint32) string {
+	no, back := uint32(0), 0
+	if m.encoding {
+		var ok bool
+		if no, ok = m.wordNo.get(w); ok {
+			back = m.words.len() - int(no)
+		}
+	}
+	if back = m.count(mix(path^forWordNo, 3), back); back > 0 {
+		if back > m.words.len() {
+			m.overrun += slack + 1
+			return ""
+		}
+		return m.words.at(m.words.len() - back)
+	}
+	n := m.pick(mix(path^forWordLength, 5), 6, len(w)&63)
+	out := make([]byte, 0, n)
+	a, b := uint32(0), uint32(0)
+	for i := range n {
+		var c byte
+		if m.encoding {
+			c = w[i]
+		}
+		c = byte(m.pick(forLetter^mix(a<<8|b, uint32(min(n, 12))&^3), 8, int(c)))
+		a, b = b, uint32(c)
+		out = append(out, c)
+	}
+	return string(out)
+}
