@@ -14,10 +14,10 @@ import (
 
 // abstainArtefacts are, for each experiment that scores abstention, a table of some thresholds and the
 // curve of all of them.
-func abstainArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
+func abstainArtefacts(ev evidence) ([]Artefact, error) {
 	var names []string
 	byName := make(map[string][]*Result)
-	for _, r := range results {
+	for _, r := range ev.results {
 		if r.Trial.experiment == nil || len(r.Trial.experiment.Abstain) == 0 {
 			continue
 		}
@@ -136,7 +136,7 @@ func abstainArtefact(name string, results []*Result) (*Artefact, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.Figure = figure
+		a.Figures = []*plots.Figure{figure}
 	}
 	return &a, nil
 }

@@ -65,13 +65,13 @@ abstain = [0.0, 0.5]
 	if a, b := n["unseen network user/unseen accuracy"], n["unseen network user/unseen coverage@0"]; a != b {
 		t.Errorf("%d unseen events are scored, of %d their confidence", a, b)
 	}
-	rep, err := NewReport(t.Context(), c, s, "make")
+	rep, err := NewReport(t.Context(), Source{Config: c, Store: s, Command: "make"}, ReportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"abstain-unseen-actions", "abstain-unseen-foreign"} {
 		i := slices.IndexFunc(rep.Artefacts, func(a Artefact) bool { return a.ID == id })
-		if i < 0 || rep.Artefacts[i].Figure == nil || len(rep.Artefacts[i].Table.Rows) < 2 || !strings.Contains(rep.Artefacts[i].Reading, "seen work") {
+		if i < 0 || len(rep.Artefacts[i].Figures) == 0 || len(rep.Artefacts[i].Table.Rows) < 2 || !strings.Contains(rep.Artefacts[i].Reading, "seen work") {
 			t.Errorf("artefact %s: %d", id, i)
 		}
 	}

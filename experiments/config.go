@@ -43,6 +43,9 @@ type Config struct {
 	Device string `toml:"device"`
 	// Devices in place of Device: several, each of which runs one trial at a time, the processor Workers.
 	Devices []string `toml:"devices"`
+	// Final marks the evaluation of recordings that no choice may be made on, those whose name ends in
+	// -final: each use is logged in uses.jsonl of the results folder, and the same one is made once.
+	Final bool `toml:"final"`
 	// Experiments in the order in which they run.
 	Experiments []Experiment `toml:"experiment"`
 
@@ -105,7 +108,8 @@ type Experiment struct {
 	// larger sample holds the smaller ones.
 	Sample int `toml:"sample"`
 
-	seed uint64 // of the file
+	seed  uint64 // of the file
+	final bool   // the file says so
 }
 
 // Corpora are the names or paths of corpora: in TOML one string or a list.
@@ -221,7 +225,7 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		e.seed = c.Seed
+		e.seed, e.final = c.Seed, c.Final
 		if !plainName.MatchString(e.Name) || seen[e.Name] {
 			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
@@ -265,6 +269,9 @@ func (e *Experiment) check() error {
 		}
 	default:
 		return badKey("protocol", "%q is not known: use %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross)
+	}
+	if err := e.checkFinal(); err != nil {
+		return err
 	}
 	if err := e.checkUnseen(); err != nil {
 		return err

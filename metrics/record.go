@@ -61,6 +61,10 @@ const (
 	KappaSingle         = "kappa-u"
 	KappaVerb           = "kappa-v"
 
+	// WorstClass is the accuracy of the label that is right least often, of those with 20 and more events;
+	// n is its events.
+	WorstClass = "accuracy/worst-class"
+
 	// Accuracy with the ambiguous events counted in; everywhere else they are left out.
 	AccuracyCandidates = "accuracy/ambiguous-candidates" // right if the label is among the candidates
 	AccuracyAmbiguous  = "accuracy/ambiguous-wrong"      // all of them wrong

@@ -111,7 +111,7 @@ func OverTrainings(records []Record) []Record {
 		r := trainings[0]
 		r.Seed = 0
 		r.N = len(values)
-		r.Value, r.Low, r.High, r.Note = medianInterval(values)
+		r.Value, r.Low, r.High, r.Note = MedianInterval(values)
 		merged = append(merged, r)
 
 		mean, std := MeanStd(values)
@@ -122,7 +122,10 @@ func OverTrainings(records []Record) []Record {
 	return merged
 }
 
-func medianInterval(values []float64) (median, low, high float64, note string) {
+// MedianInterval returns the median of the values of several trainings with its exact non-parametric
+// interval ([benchmath.AssumeNothing]) and what it covers; below n = 6, where none exists at 95 %, low and
+// high are the median and the note says "n too small".
+func MedianInterval(values []float64) (median, low, high float64, note string) {
 	thresholds := benchmath.DefaultThresholds
 	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &thresholds), confidence)
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) {
