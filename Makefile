@@ -12,7 +12,7 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
+.PHONY: help build reproduce final test kill-resume test-slurm race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -24,8 +24,21 @@ reproduce: build ## the paper's tables and figures, recomputed: results/$(PROFIL
 	bin/k8ntext experiment run configs/$(PROFILE).toml $(CORPUSES)
 	bin/k8ntext experiment report configs/$(PROFILE).toml $(CORPUSES)
 
+final: build ## the one evaluation on the final recordings, logged in results/final/uses.jsonl (AGAIN=1: once more)
+	bin/k8ntext experiment run configs/final.toml $(if $(AGAIN),--again)
+	bin/k8ntext experiment report configs/final.toml
+
 test: ## all tests (a few minutes)
 	$(GO) test ./...
+
+kill-resume: ## 100 runs of a sweep killed at random moments and resumed (KILLS=100)
+	K8NTEXT_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 60m -v -run TestKilledRuns ./experiments
+
+# Debian's slurm-wlm; the test starts its own daemons and touches none of the system's.
+test-slurm: build ## a sweep through a Slurm of this machine, to the local pool's bits (installs slurm-wlm)
+	@{ command -v munged && command -v slurmctld && command -v slurmd; } >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends munge slurm-wlm; }
+	K8NTEXT_SLURM=$(CURDIR)/bin/k8ntext $(GO) test -count=1 -timeout 10m -v -run TestSlurm ./cmd/k8ntext
 
 race: ## all tests under the race detector, shortened where only time is saved
 	CGO_ENABLED=1 $(GO) test -race -short ./...
@@ -79,7 +92,7 @@ explain-evidence: build ## what explain/README.md says of the embedded model: ex
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
 	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
-	  cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
+	  cp bin/explained/$$c-tie/explain.html explain/evidence/$$c-tie.html && cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
 	done
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.

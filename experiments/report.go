@@ -166,7 +166,7 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
 	for _, build := range []func(evidence) ([]Artefact, error){
 		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
-		protocolArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
+		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
 	} {
 		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {
