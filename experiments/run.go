@@ -41,9 +41,9 @@ func (o *RunOptions) setAside(t *Trial) error {
 
 // Progress is the state of a run after one more trial.
 type Progress struct {
-	Done, Total int // trials
-	Skipped     int // of Done: had a valid result already
-	Failed      int // of Done: recorded as failed, now or before
+	Done, Total int     // trials
+	Skipped     int     // of Done: had a valid result already
+	Failed      int     // of Done: recorded as failed, now or before
 	Last        *Result // that has just come; nil at the start
 	Elapsed     time.Duration
 	Remaining   time.Duration // estimate from the trials run so far, weighted by their windows' length

@@ -29,8 +29,8 @@ type Result struct {
 	Classes    []Class           `json:"classes,omitempty"`
 	Confusion  Cells             `json:"confusion,omitempty"` // of the network: window positions under the paper protocol, else events
 	Margins    *Margins          `json:"margins,omitempty"`   // of the network's votes; nil under the paper protocol
-	History    *model.History    `json:"history,omitempty"`  // of the network; its seconds are cost
-	Training   map[string]string `json:"training,omitempty"` // what each baseline that learns was trained on
+	History    *model.History    `json:"history,omitempty"`   // of the network; its seconds are cost
+	Training   map[string]string `json:"training,omitempty"`  // what each baseline that learns was trained on
 	Cost       Cost              `json:"cost"`
 	Provenance Provenance        `json:"provenance"`
 }

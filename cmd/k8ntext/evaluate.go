@@ -120,7 +120,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	c.Flags().StringSliceVar(&test, "test", nil, "with --protocol cross: the corpora that are tested")
 	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked, cross or paper")
 	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the blocked protocol")
-	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.Methods(), "what to score")
+	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.UsualMethods(), "what to score, of "+strings.Join(experiments.Methods(), ", "))
 	c.Flags().StringVarP(&modelPath, "model", "m", "", `score this model file as it is; "" is the model in this program`)
 	c.Flags().BoolVar(&includeSeen, "include-seen", false, "with -m: score events of the model's training too, marked in every record")
 	c.Flags().BoolVar(&all, "all", false, "print every metric and every fold, not the accuracies over all folds alone")

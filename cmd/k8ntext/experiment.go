@@ -25,7 +25,7 @@ report is drawn from the record files alone.`,
   k8ntext experiment run configs/quick.toml
   k8ntext experiment report configs/quick.toml`,
 	}
-	c.AddCommand(a.experimentPlanCommand(), a.experimentRunCommand(), a.experimentReportCommand())
+	c.AddCommand(a.experimentPlanCommand(), a.experimentRunCommand(), a.experimentReportCommand(), a.experimentRungCommand())
 	return c
 }
 
