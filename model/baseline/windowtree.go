@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"k8ntext/dataset/label"
-	"k8ntext/explain/tree"
+	cart "k8ntext/explain/tree"
 )
 
 // windowTreeReach is how many events on either side the tree sees: eleven in sum, as the paper's shortest
@@ -57,7 +57,7 @@ func (t windowTree) Fit(_ context.Context, d Data) (Predictor, error) {
 		labels[i] = int32(k)
 	}
 	around := newSurroundings(d)
-	table, err := tree.NewTable(len(events), around.columns(), func(column int, dst []int32) {
+	table, err := cart.NewTable(len(events), around.columns(), func(column int, dst []int32) {
 		for i, e := range events {
 			dst[i] = around.value(e, column)
 		}
@@ -69,7 +69,7 @@ func (t windowTree) Fit(_ context.Context, d Data) (Predictor, error) {
 	for i := range nominal {
 		nominal[i] = true
 	}
-	fitted, err := tree.Fit(table, labels, len(classes), tree.Options{Nominal: nominal, Workers: 1})
+	fitted, err := cart.Fit(table, labels, len(classes), cart.Options{Nominal: nominal, Workers: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *surroundings) value(event int32, column int) int32 {
 
 type fittedWindowTree struct {
 	around  *surroundings
-	tree    *tree.Tree
+	tree    *cart.Tree
 	classes []label.Label
 	note    string
 }
@@ -126,7 +126,7 @@ func (t *fittedWindowTree) Predict(ctx context.Context, events []int32) ([]label
 			return nil, ctx.Err()
 		}
 		n := &t.tree.Nodes[0]
-		for n.Feature != tree.Leaf {
+		for n.Feature != cart.Leaf {
 			next := n.Right
 			if n.GoesLeft(t.around.value(e, int(n.Feature))) {
 				next = n.Left
