@@ -3,6 +3,7 @@
 GO       ?= go
 PROFILE  ?= quick
 CORPUS   ?=
+PYTHON   ?= python3
 CORPUSES := $(if $(CORPUS),--corpus $(CORPUS))
 TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 
@@ -10,7 +11,7 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy model corpus test-testbed-offline test-testbed clean
+.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -64,8 +65,22 @@ bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/
 	$(GO) run ./bench/accuracy
 	$(GO) run ./bench/tables
 
+bench-trees: ## trees and mode trustee beside scikit-learn's and the package trustee (PYTHON=one with bench/peers/requirements-trees.txt): explain/README.md
+	$(GO) run ./bench/peers/tree -python $(PYTHON)
+
 model: build ## train the embedded default model anew
 	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
+
+# The embedded model was trained on these corpora: the reports say so.
+EXPLAINED := base-dev busy-dev
+
+explain-evidence: build ## what explain/README.md says of the embedded model: explain/evidence
+	for c in $(EXPLAINED); do \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
+	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
+	  cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
+	done
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
 PART     ?= dev

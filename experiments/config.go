@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -25,6 +25,10 @@ import (
 type Config struct {
 	// Name of the set; its results lie in results/<name>.
 	Name string `toml:"name"`
+	// Base is another file, relative to this one, whose keys hold where this file does not give them, or a
+	// list of files, of which a later one goes before. Experiments of one name are put together key by key;
+	// the name is not inherited.
+	Base Files `toml:"base,omitempty"`
 	// Corpus that every experiment uses unless it names its own: an embedded corpus or a path, or a list
 	// of them.
 	Corpus Corpora `toml:"corpus"`
@@ -32,6 +36,9 @@ type Config struct {
 	Seed uint64 `toml:"seed"`
 	// Workers is how many trials run side by side on the processor, one thread each; 0: one for each core.
 	Workers int `toml:"workers"`
+	// MemoryMB bounds the memory that trials on the processor may need together by their estimates, in
+	// MiB; a trial that needs more runs alone. 0: what the system has free when the run starts.
+	MemoryMB int `toml:"memory_mb"`
 	// Device is where networks are trained and used: "cpu", "openblas", "opencl", "opencl:N" or "auto",
 	// the first GPU, else the processor (docs/devices.md); "" is "cpu".
 	Device string `toml:"device"`
@@ -39,6 +46,15 @@ type Config struct {
 	Devices []string `toml:"devices"`
 	// Experiments in the order in which they run.
 	Experiments []Experiment `toml:"experiment"`
+
+	source source
+}
+
+// source is where a config was read from: what reads it again.
+type source struct {
+	File   string   `json:"file,omitempty"`   // as it was given
+	Set    []string `json:"set,omitempty"`    // overrides KEY=VALUE
+	Corpus string   `json:"corpus,omitempty"` // see [Config.SetCorpus]
 }
 
 // Experiment is one question: one model setting, or a grid of them, under one protocol.
@@ -67,6 +83,9 @@ type Experiment struct {
 	Repetitions int `toml:"repetitions"`
 	// Methods that are scored: "network" and the baselines; none: the network alone.
 	Methods []string `toml:"methods"`
+	// Explain imitates each trained network by decision trees on its test events, see package explain. It
+	// goes with one setting: no grid.
+	Explain bool `toml:"explain"`
 	// Votes are ways to label with one trained network, each scored; none: every window's vote, summed up.
 	Votes []Vote `toml:"votes"`
 	// Model: key "preset" ("default" or "paper") and any key of the model's configuration.
@@ -103,39 +122,64 @@ func (c *Corpora) UnmarshalTOML(v any) error {
 	return nil
 }
 
+// Files are paths: in TOML one string or a list.
+type Files []string
+
+// UnmarshalTOML takes a string or a list of strings.
+func (f *Files) UnmarshalTOML(v any) error {
+	var c Corpora
+	if err := c.UnmarshalTOML(v); err != nil {
+		return fmt.Errorf("%v is no path of a file: write a string or a list of strings", v)
+	}
+	*f = Files(c)
+	return nil
+}
+
 // String joins the names as [dataset.Join] does.
 func (c Corpora) String() string { return strings.Join(c, "+") }
 
-// LoadConfig reads the TOML file at path and checks it whole: an unknown key, a wrong type or a
-// setting that no trial could run is an error that names the file, the line where one is known, and the key.
-func LoadConfig(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read experiment config: %w", err)
-	}
-	c, err := ParseConfig(path, text)
+// LoadConfig reads the TOML file at path, with the files that it is based on, lays the overrides
+// KEY=VALUE over it in their order, and checks the whole: an unknown key, a wrong type or a setting that
+// no trial could run is an error that names the file and the line, or the override, and the key.
+//
+// KEY is a key of the file ("seed"); "model.KEY" or "experiment.KEY", which stand for that key of every
+// experiment; or "NAME.KEY" of the experiment of that name ("window-size.grid.model.window"). VALUE is
+// TOML, and a bare word is a string.
+func LoadConfig(path string, set ...string) (*Config, error) {
+	layers, err := readLayers(path)
 	if err != nil {
 		return nil, err
 	}
+	var tree map[string]any
+	for _, l := range layers {
+		tree = lay(tree, l.tree)
+	}
+	for _, s := range set {
+		l, err := setLayer(s, tree)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+		tree = lay(tree, l.tree)
+	}
+	c, err := build(layers)
+	if err != nil {
+		return nil, err
+	}
+	c.source = source{File: filepath.ToSlash(path), Set: set}
 	return c, nil
 }
 
-// ParseConfig is [LoadConfig] for text that was read from the file called name.
+// ParseConfig is [LoadConfig] for text that was read from the file called name. It has no base.
 func ParseConfig(name string, text []byte) (*Config, error) {
-	c := new(Config)
-	if err := decodeStrict(name, text, c); err != nil {
+	l, base, err := parseLayer(name, text)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
-		var k *keyError
-		if errors.As(err, &k) {
-			if line := lineOf(string(text), k.experiment, k.key); line > 0 {
-				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
-			}
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if len(base) > 0 {
+		return nil, fmt.Errorf("%s:%d: key base: only a file can have one", name, lineOf(l.text, 0, "base"))
 	}
-	return c, nil
+	return build([]layer{l})
 }
 
 // keyError is what is wrong with the value of one key.
@@ -167,6 +211,9 @@ func (c *Config) check() error {
 	}
 	if c.Workers < 0 {
 		return badKey("workers", "%d is negative: use 0 for one worker for each core", c.Workers)
+	}
+	if c.MemoryMB < 0 {
+		return badKey("memory_mb", "%d is negative: use 0 for what the system has free", c.MemoryMB)
 	}
 	if c.Device != "" && len(c.Devices) > 0 {
 		return badKey("devices", "device = %q is given too: put all of them into devices", c.Device)
@@ -242,6 +289,12 @@ func (e *Experiment) check() error {
 		if !slices.Contains(Methods(), m) {
 			return badKey("methods", "%q is not known: use some of %s", m, strings.Join(Methods(), ", "))
 		}
+	}
+	if e.Explain && (e.Protocol == ProtocolPaper || !slices.Contains(e.Methods, MethodNetwork)) {
+		return badKey("explain", "needs a network that did not see its test events: use another protocol than %q and the method %q", ProtocolPaper, MethodNetwork)
+	}
+	if e.Explain && (len(e.Grid) > 0 || len(e.Settings) > 0) {
+		return badKey("explain", "explains one setting of the network: leave grid and settings out, or write an experiment for each setting")
 	}
 	for _, v := range e.Votes {
 		if err := v.check(); err != nil {
@@ -438,6 +491,7 @@ func lineOf(text string, experiment int, key string) int {
 
 // SetCorpus makes every experiment use the corpus called name, for training under the protocol cross.
 func (c *Config) SetCorpus(name string) {
+	c.source.Corpus = name
 	c.Corpus = Corpora{name}
 	for i := range c.Experiments {
 		c.Experiments[i].Corpus = Corpora{name}

@@ -63,6 +63,9 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	if err != nil {
 		return nil, err
 	}
+	if t.digest != "" && corpus.Digest != t.digest {
+		return nil, fmt.Errorf("%w: corpus %s (digest %.12s then, %.12s now): plan again", errCorpus, corpus.Name, t.digest, corpus.Digest)
+	}
 	x := t.experiment
 	if x.Level != "" {
 		corpus = corpus.AtLevel(x.Level, nil)
@@ -75,7 +78,7 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 		corpus = corpus.AtLevel(x.TestLevel, split.TestEvents())
 	}
 	return &evaluation{
-		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes,
+		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, explain: x.Explain,
 	}, nil
 }
 
@@ -105,6 +108,7 @@ type evaluation struct {
 	seed    uint64
 	methods []string
 	votes   []Vote // of the network; none: its windows' sum at stride 1
+	explain bool
 	on      device.Target
 	threads int
 	commit  string
@@ -270,6 +274,11 @@ func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, erro
 	r.Cost.TrainSeconds = time.Since(start).Seconds()
 	for _, epoch := range history.Epochs {
 		r.Sizes.Steps += (epoch.Windows + e.config.Batch - 1) / e.config.Batch
+	}
+	if e.explain {
+		if err := e.imitate(ctx, tagger, r); err != nil {
+			return nil, err
+		}
 	}
 	vote := model.VoteOptions{Stride: 1, Kernels: e.on.Kernels, Device: e.on.OpenCL, FallBack: e.on.FallBack, Threads: e.threads}
 	timed := func(events int, start time.Time) {

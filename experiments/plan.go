@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -21,7 +22,7 @@ const (
 )
 
 // numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
-const numericsVersion = 2
+const numericsVersion = 3
 
 // Trial is one training with one setting, one seed and one fold.
 type Trial struct {
@@ -36,7 +37,11 @@ type Trial struct {
 
 	experiment *Experiment
 	model      model.Config
+	digest     string // of its corpora, when it was planned
 }
+
+// trialID is what an identity looks like.
+var trialID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // plan lists the trials of the config and the corpora that they use.
 func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
@@ -66,7 +71,7 @@ func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, er
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
-						experiment: x, model: m,
+						experiment: x, model: m, digest: d,
 					}
 					if t.ID, err = t.identity(d); err != nil {
 						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
@@ -118,9 +123,10 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Level           string  `json:",omitzero"`
 		TestLevel       string  `json:",omitzero"`
 		Votes           []Vote  `json:",omitempty"`
+		Explain         bool    `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.Explain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
@@ -148,19 +154,4 @@ func (t *Trial) Describe() string {
 		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Status plans a config and tells what the store has of each of its trials.
-func Status(ctx context.Context, c *Config, s Store) (trials []Trial, states []State, err error) {
-	trials, _, err = c.plan(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	states = make([]State, len(trials))
-	for i, t := range trials {
-		if states[i], err = s.State(t.ID); err != nil {
-			return nil, nil, err
-		}
-	}
-	return trials, states, nil
 }

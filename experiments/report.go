@@ -107,7 +107,7 @@ func (rep *Report) draw(results []*Result, store Store) error {
 	rep.Provenance = provenance(results)
 	rep.records = allRecords(results)
 	for _, build := range []func([]*Result, plots.Paper) ([]Artefact, error){
-		protocolArtefacts, ablationArtefacts, windowArtefacts, classArtefacts,
+		protocolArtefacts, ablationArtefacts, windowArtefacts, classArtefacts, explainArtefacts,
 	} {
 		artefacts, err := build(results, paper)
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"k8ntext/dataset"
 	"k8ntext/experiments"
+	"k8ntext/explain"
+	"k8ntext/explain/windows"
 	"k8ntext/model"
 )
 
@@ -58,6 +60,8 @@ func (a *app) trainCommand() *cobra.Command {
 		checkpoint string
 		target     string
 		seed       uint64
+		explained  string
+		unseen     []string
 	)
 	c := &cobra.Command{
 		Use:   "train",
@@ -71,10 +75,15 @@ plane's or a user's, in place of the kind of action (the reference's binary mode
 
 Interrupted with --checkpoint, the same command goes on where it was, to the bit.
 It may go on on another device or on other kernels: the result then differs in its
-last bits, and the model file names both.`,
+last bits, and the model file names both.
+
+With --explain FOLDER the trained model is explained as explain report does, on the
+windows of --explain-corpus; without that on those of its training, and the report
+says so.`,
 		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
   k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
   k8ntext train --corpus base-dev --target controlplane -m whose.k8ntext
+  k8ntext train --corpus base-dev -m base.k8ntext --explain explained --explain-corpus busy-dev
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,6 +96,9 @@ last bits, and the model file names both.`,
 				m.set = append(m.set, "labels=controlplane")
 			default:
 				return usagef("unknown target %q: use action or controlplane", target)
+			}
+			if explained == "" && unseen != nil {
+				return usagef("--explain-corpus says on what to explain: name a folder for the report with --explain")
 			}
 			config, err := m.config()
 			if err != nil {
@@ -120,7 +132,23 @@ last bits, and the model file names both.`,
 			if err := tagger.Save(out); err != nil {
 				return err
 			}
-			return a.reportTraining(out, tagger, history)
+			if err := a.reportTraining(out, tagger, history); err != nil || explained == "" {
+				return err
+			}
+			if unseen != nil {
+				if corpus, err = experiments.LoadCorpus(cmd.Context(), unseen, config.Labels); err != nil {
+					return err
+				}
+				a.reportSkipped(corpus.Read)
+			}
+			x := explainFlags{engine: e, component: windows.Label, seed: seed}
+			p = a.newProgress()
+			defer p.done()
+			found, paths, err := x.report(cmd.Context(), p, tagger, corpus, windows.Options{Seen: unseen == nil}, explain.Options{}, explained)
+			if err != nil || a.output == "json" {
+				return err
+			}
+			return reportExplained(a.stdout, found, paths[0], len(paths))
 		},
 	}
 	m.add(c)
@@ -131,6 +159,8 @@ last bits, and the model file names both.`,
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
 	c.Flags().StringVar(&target, "target", "action", "what the model says of an event: action, its kind, or controlplane, whose doing it is")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")
+	c.Flags().StringVar(&explained, "explain", "", "folder for a trust report of the trained model, see explain report")
+	c.Flags().StringSliceVar(&unseen, "explain-corpus", nil, "corpus whose windows the trust report explains; none: those of the training")
 	return c
 }
 
