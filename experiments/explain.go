@@ -97,9 +97,9 @@ func (s Store) savePage(r *Result) error {
 }
 
 // explainArtefacts is the table of how far trees agree with the networks that they imitate.
-func explainArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
+func explainArtefacts(ev evidence) ([]Artefact, error) {
 	var explained []*Result
-	for _, r := range results {
+	for _, r := range ev.results {
 		if !r.Trial.experiment.Explain {
 			continue
 		}

@@ -27,7 +27,7 @@ explain = true
 	if err := Run(t.Context(), c, RunOptions{Store: store, Devices: on(portable(t)), Workers: 1}); err != nil {
 		t.Fatal(err)
 	}
-	rep, err := NewReport(t.Context(), c, store, "make")
+	rep, err := NewReport(t.Context(), Source{Config: c, Store: store, Command: "make"}, ReportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

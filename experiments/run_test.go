@@ -281,7 +281,7 @@ func TestDamagedResult(t *testing.T) {
 		if _, states := statusOf(t, c, s); states[0] != Damaged {
 			t.Errorf("%s: status %v", name, states)
 		}
-		if _, err := NewReport(t.Context(), c, s, "make"); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), path) {
+		if _, err := NewReport(t.Context(), Source{Config: c, Store: s, Command: "make"}, ReportOptions{}); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
 		}
 		var remarks []string
@@ -308,7 +308,7 @@ func TestDamagedResult(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewReport(t.Context(), c, s, "make"); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file") {
+		if _, err := NewReport(t.Context(), Source{Config: c, Store: s, Command: "make"}, ReportOptions{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file") {
 			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
 		}
 	}

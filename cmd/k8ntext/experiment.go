@@ -181,42 +181,73 @@ func openFor(c *experiments.Config, devices []string, e engine) ([]device.Target
 }
 
 func (a *app) experimentReportCommand() *cobra.Command {
-	var f experimentFlags
+	var (
+		f    experimentFlags
+		full string
+	)
 	c := &cobra.Command{
-		Use:     "report FILE",
-		Short:   "Draw tables, figures and report.html from the results of a file",
-		Example: "  k8ntext experiment report configs/quick.toml",
+		Use:   "report FILE",
+		Short: "Draw tables, figures and report.html from the results of a file",
+		Long: `Draws every table and figure from the results of a file, with report.html, which shows
+them beside the paper's values. An artefact without results is in the page with a
+word about what it needs.
+
+With --full, artefacts are drawn from the results of that file where it has some: the
+same experiments with longer trainings. Those of FILE then stand behind them as a
+sample.`,
+		Example: "  k8ntext experiment report configs/quick.toml\n  k8ntext experiment report configs/quick.toml --full configs/standard.toml",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			config, store, err := f.load(args[0])
+			source, err := f.source(args[0])
 			if err != nil {
 				return err
 			}
-			command := "make reproduce PROFILE=" + strings.TrimSuffix(filepath.Base(args[0]), ".toml")
-			if f.corpus != "" {
-				command += " CORPUS=" + shellQuoted(f.corpus)
+			var o experiments.ReportOptions
+			if full != "" {
+				fuller, err := f.source(full)
+				if err != nil {
+					return err
+				}
+				o.Fuller = &fuller
 			}
-			report, err := experiments.NewReport(cmd.Context(), config, store, command)
+			report, err := experiments.NewReport(cmd.Context(), source, o)
 			if err != nil {
 				return err
 			}
-			if err := report.Write(store.Dir); err != nil {
+			if err := report.Write(source.Store.Dir); err != nil {
 				return err
 			}
 			for _, x := range report.Artefacts {
-				if x.Table != nil {
+				if x.Table != nil && x.Redo != "" {
 					if err := x.Table.WriteText(a.stdout); err != nil {
 						return err
 					}
 					fmt.Fprintln(a.stdout)
 				}
 			}
-			_, err = fmt.Fprintf(a.stdout, "report: %s\n", filepath.Join(store.Dir, "report.html"))
+			_, err = fmt.Fprintf(a.stdout, "report: %s\n", filepath.Join(source.Store.Dir, "report.html"))
 			return err
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&full, "full", "", "draw artefacts from the results of this file where it has some")
 	return c
+}
+
+// source is the file at path with its results and the command that makes them.
+func (f *experimentFlags) source(path string) (experiments.Source, error) {
+	config, store, err := f.load(path)
+	if err != nil {
+		return experiments.Source{}, err
+	}
+	command := "make reproduce PROFILE=" + strings.TrimSuffix(filepath.Base(path), ".toml")
+	if f.corpus != "" {
+		command += " CORPUS=" + shellQuoted(f.corpus)
+	}
+	if config.Final {
+		command = "make final"
+	}
+	return experiments.Source{Config: config, Store: store, Command: command}, nil
 }
 
 // shellQuoted writes s so that a shell takes it for one word, whatever it holds.
