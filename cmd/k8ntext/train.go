@@ -93,7 +93,7 @@ says so.`,
 			switch target {
 			case "action":
 			case "controlplane":
-				m.set = append(m.set, "labels=controlplane")
+				m.set = append(m.set, "labels=controlplane", "copy=false")
 			default:
 				return usagef("unknown target %q: use action or controlplane", target)
 			}
