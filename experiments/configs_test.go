@@ -101,7 +101,9 @@ func tiny(x Experiment, corpus, test string) Experiment {
 		x.Model = make(map[string]any)
 	}
 	for key, value := range map[string]any{"units1": 8, "units2": 8, "batch": 8, "max_epochs": 1, "windows_per_epoch": 16, "validation_stride": 16} {
-		x.Model[key] = value
+		if _, varies := x.Grid["model."+key]; !varies {
+			x.Model[key] = value
+		}
 	}
 	x.Grid = maps.Clone(x.Grid)
 	for key, values := range x.Grid { // long windows, many folds and wide layers take time

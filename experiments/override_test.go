@@ -24,6 +24,8 @@ units1 = 4
 [[experiment]]
 name = "b"
 protocol = "paper"
+[experiment.model]
+preset = "paper"
 `
 
 // TestLayers: what a config becomes of a base, a file over it and overrides.
