@@ -12,7 +12,7 @@ TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce final test race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
+.PHONY: help build reproduce final test kill-resume test-slurm race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -30,6 +30,15 @@ final: build ## the one evaluation on the final recordings, logged in results/fi
 
 test: ## all tests (a few minutes)
 	$(GO) test ./...
+
+kill-resume: ## 100 runs of a sweep killed at random moments and resumed (KILLS=100)
+	K8NTEXT_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 60m -v -run TestKilledRuns ./experiments
+
+# Debian's slurm-wlm; the test starts its own daemons and touches none of the system's.
+test-slurm: build ## a sweep through a Slurm of this machine, to the local pool's bits (installs slurm-wlm)
+	@{ command -v munged && command -v slurmctld && command -v slurmd; } >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends munge slurm-wlm; }
+	K8NTEXT_SLURM=$(CURDIR)/bin/k8ntext $(GO) test -count=1 -timeout 10m -v -run TestSlurm ./cmd/k8ntext
 
 race: ## all tests under the race detector, shortened where only time is saved
 	CGO_ENABLED=1 $(GO) test -race -short ./...
