@@ -41,6 +41,7 @@ type head struct {
 	Name     string            `json:"name"`
 	Source   source            `json:"source"`
 	Numerics int               `json:"numerics"` // see numericsVersion
+	Identity int               `json:"identity"` // see identityVersion
 	Devices  []string          `json:"devices"`  // as [device.Target.Device] names them: never "auto"
 	Kernels  []string          `json:"kernels"`  // of each device, as [device.Target.Name] does: equal bits are promised on these
 	Digest   string            `json:"digest"`   // of the config: SHA-256 of its canonical JSON
@@ -59,7 +60,7 @@ type line struct {
 // Freeze plans the config's trials for the devices, which it reads the corpora for.
 func Freeze(ctx context.Context, c *Config, on []device.Target) (*Manifest, error) {
 	m := &Manifest{config: c, corpora: newCorpora(), head: head{
-		Version: manifestVersion, Name: c.Name, Source: c.source, Numerics: numericsVersion, Corpora: make(map[string]string),
+		Version: manifestVersion, Name: c.Name, Source: c.source, Numerics: numericsVersion, Identity: identityVersion, Corpora: make(map[string]string),
 	}}
 	for _, d := range on {
 		m.head.Devices = append(m.head.Devices, d.Device())
@@ -156,8 +157,9 @@ func parseManifest(text []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("line 1: version %d of the format is not known: this program writes version %d: plan again", h.Version, manifestVersion)
 	case h.Sum != hex.EncodeToString(sum[:]):
 		return nil, errors.New("the lines of its trials were cut or edited since it was written: plan again")
-	case h.Numerics != numericsVersion:
-		return nil, fmt.Errorf("it was planned by a program whose numerics have version %d, and this one's have %d, which gives other numbers: plan again", h.Numerics, numericsVersion)
+	case h.Numerics != numericsVersion || h.Identity != identityVersion:
+		return nil, fmt.Errorf("it was planned by a program whose numerics have version %d.%d, and this one's have %d.%d, which gives other numbers: plan again",
+			h.Numerics, h.Identity, numericsVersion, identityVersion)
 	case !plainName.MatchString(h.Name):
 		return nil, fmt.Errorf("line 1: %q cannot name a results folder", h.Name)
 	}

@@ -171,7 +171,7 @@ func FuzzParseManifest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	m := &Manifest{config: c, head: head{Version: manifestVersion, Name: c.Name, Numerics: numericsVersion, Corpora: map[string]string{}}}
+	m := &Manifest{config: c, head: head{Version: manifestVersion, Name: c.Name, Numerics: numericsVersion, Identity: identityVersion, Corpora: map[string]string{}}}
 	if m.head.Config, m.head.Digest, err = c.canonical(); err != nil {
 		f.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -22,8 +23,12 @@ const (
 	ProtocolCross   = "cross"
 )
 
-// numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
-const numericsVersion = 3
+// Versions enter the identity of the trials whose numbers they decide. Raise one when the same setting gives
+// other numbers.
+const (
+	numericsVersion = 2 // of every trial
+	identityVersion = 2 // of the baseline identity
+)
 
 // Trial is one training with one setting, one seed and one fold.
 type Trial struct {
@@ -113,6 +118,10 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 	if trainShare == 1 {
 		trainShare = 0 // as before there was this key
 	}
+	identity := 0
+	if slices.Contains(e.Methods, "identity") {
+		identity = identityVersion
+	}
 	text, err := json.Marshal(struct {
 		Numerics        int
 		Corpus          string
@@ -132,9 +141,11 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		LeaveOut        string    `json:",omitzero"`
 		Abstain         []float64 `json:",omitempty"`
 		Explain         bool      `json:",omitzero"`
+		Identity        int       `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
 		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain, e.Explain,
+		identity,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
