@@ -6,6 +6,8 @@
 package contexts
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"k8ntext/dataset/identity"
@@ -120,3 +122,48 @@ func Reasons() []Reason {
 
 // confidence is how often a member with the reason is where it belongs.
 func (r Reason) confidence() float32 { return 1 }
+
+// Whole puts contexts together that were given in parts, and orders them by their first events.
+func Whole(parts []*Context) []*Context {
+	byID := make(map[string]*Context, len(parts))
+	whole := make([]*Context, 0, len(parts))
+	for _, p := range parts {
+		c := byID[p.ID]
+		if c == nil {
+			copied := *p
+			c = &copied
+			c.Members, c.Objects = slices.Clone(p.Members), slices.Clone(p.Objects)
+			byID[p.ID] = c
+			whole = append(whole, c)
+			continue
+		}
+		c.add(p)
+	}
+	for _, c := range whole {
+		sortMembers(c.Members)
+	}
+	slices.SortStableFunc(whole, func(a, b *Context) int { return cmp.Compare(a.Members[0].Event, b.Members[0].Event) })
+	return whole
+}
+
+// add adds a later part.
+func (c *Context) add(p *Context) {
+	if c.Trigger.Event < 0 && p.Trigger.Event >= 0 {
+		members, objects, more, first, last := c.Members, c.Objects, c.MoreObjects, c.First, c.Last
+		*c = *p
+		c.Members, c.Objects, c.MoreObjects, c.First, c.Last = members, objects, more, first, last
+	}
+	c.Members = append(c.Members, p.Members...)
+	for _, o := range p.Objects {
+		c.note(o)
+	}
+	c.MoreObjects += p.MoreObjects
+	if p.First.Before(c.First) {
+		c.First = p.First
+	}
+	if p.Last.After(c.Last) {
+		c.Last = p.Last
+	}
+	c.Provisional = p.Provisional
+	c.Continued = c.Continued && p.Continued
+}

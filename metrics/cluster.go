@@ -34,6 +34,9 @@ type ClusterScore struct {
 	Parts  int  // found clusters that it is spread over
 	Merged bool // it shares a found cluster with others
 	Best   int  // the found cluster that holds most of it
+
+	// Jaccard is its overlap with the found cluster of its first item, the reference's measure.
+	Jaccard float64
 }
 
 // Exact tells that the cluster was found with just its items.
@@ -54,13 +57,16 @@ func CompareClusters(truth, found []int32, scored func(cluster int) bool) *Clust
 	}
 	cells := make(map[[2]int32]int)
 	sizeTrue, sizeFound := make(map[int32]int), make(map[int32]int)
-	sure := make(map[int32]int) // of a found cluster: items of scored clusters
+	first := make(map[int32]int32) // of a true cluster: the found one of its first item
+	sure := make(map[int32]int)    // of a found cluster: items of scored clusters
 	for i, t := range truth {
 		if t < 0 {
 			continue
 		}
 		cells[[2]int32{t, found[i]}]++
-		sizeTrue[t]++
+		if sizeTrue[t]++; sizeTrue[t] == 1 {
+			first[t] = found[i]
+		}
 		sizeFound[found[i]]++
 		if scored(int(t)) {
 			sure[found[i]]++
@@ -107,6 +113,9 @@ func CompareClusters(truth, found []int32, scored func(cluster int) bool) *Clust
 			c.Precision += float64(n) * float64(n) / float64(all)
 			c.Recall += float64(n) * float64(n) / float64(size)
 			c.Merged = c.Merged || all > n
+			if k[1] == first[t] {
+				c.Jaccard = float64(n) / float64(size+all-n)
+			}
 			if n > most {
 				most, c.Best = n, int(k[1])
 				c.Right = 0
@@ -133,10 +142,11 @@ type ClusterScores struct {
 	BCubedPrecision   float64 `json:"bcubed_precision"`
 	BCubedRecall      float64 `json:"bcubed_recall"`
 	BCubedF1          float64 `json:"bcubed_f1"`
-	Exact             float64 `json:"exact"`  // share of the clusters found with just their items
-	Right             float64 `json:"right"`  // share of the items in the found cluster that stands for theirs
-	Split             int     `json:"splits"` // clusters that were only spread over several found ones
-	Merged            int     `json:"merges"` // that only share a found one with others
+	Exact             float64 `json:"exact"`   // share of the clusters found with just their items
+	Right             float64 `json:"right"`   // share of the items in the found cluster that stands for theirs
+	Jaccard           float64 `json:"jaccard"` // mean over the clusters
+	Split             int     `json:"splits"`  // clusters that were only spread over several found ones
+	Merged            int     `json:"merges"`  // that only share a found one with others
 	Both              int     `json:"splits_and_merges"`
 }
 
@@ -148,7 +158,7 @@ func Scores(of []ClusterScore) ClusterScores {
 
 func weighted(of []ClusterScore, times []int) ClusterScores {
 	var s ClusterScores
-	var truth, found, both, precision, recall, exact, right float64
+	var truth, found, both, precision, recall, exact, right, jaccard float64
 	for i := range of {
 		c, n := &of[i], 1
 		if times != nil {
@@ -163,6 +173,7 @@ func weighted(of []ClusterScore, times []int) ClusterScores {
 		precision += w * c.Precision
 		recall += w * c.Recall
 		right += w * float64(c.Right)
+		jaccard += w * c.Jaccard
 		switch {
 		case c.Exact():
 			exact += w
@@ -181,6 +192,7 @@ func weighted(of []ClusterScore, times []int) ClusterScores {
 	s.BCubedF1 = harmonic(s.BCubedPrecision, s.BCubedRecall)
 	s.Exact = share(exact, float64(s.Clusters))
 	s.Right = share(right, items)
+	s.Jaccard = share(jaccard, float64(s.Clusters))
 	return s
 }
 
