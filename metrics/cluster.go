@@ -210,20 +210,20 @@ func harmonic(a, b float64) float64 {
 	return 2 * a * b / (a + b)
 }
 
-// Resampled is the 95 % percentile interval of a function of scores under resampling whole true clusters
-// with replacement, since the items of one depend on each other. of are one or more comparisons with the
-// same truth, resampled together, so that an interval of a difference is a paired one. NaN: fewer than
-// two clusters.
-func Resampled(of [][]ClusterScore, value func(s []ClusterScores) float64, resamples int, seed uint64) (low, high float64) {
-	if len(of) == 0 || len(of[0]) < 2 {
-		return math.NaN(), math.NaN()
+// Resampled gives the 95 % percentile intervals of functions of scores under resampling whole true
+// clusters with replacement, since the items of one depend on each other. of are one or more comparisons
+// with the same truth, resampled together, so that an interval of a difference is a paired one. Nil:
+// fewer than two clusters.
+func Resampled(of [][]ClusterScore, values func(s []ClusterScores) []float64, resamples int, seed uint64) (intervals [][2]float64) {
+	if len(of) == 0 || len(of[0]) < 2 || resamples < 1 {
+		return nil
 	}
 	n := len(of[0])
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	times := make([]int, n)
 	scores := make([]ClusterScores, len(of))
-	drawn := make([]float64, resamples)
-	for r := range drawn {
+	var drawn [][]float64
+	for range resamples {
 		clear(times)
 		for range n {
 			times[random.IntN(n)]++
@@ -231,10 +231,19 @@ func Resampled(of [][]ClusterScore, value func(s []ClusterScores) float64, resam
 		for i := range of {
 			scores[i] = weighted(of[i], times)
 		}
-		drawn[r] = value(scores)
+		got := values(scores)
+		if drawn == nil {
+			drawn = make([][]float64, len(got))
+		}
+		for i, x := range got {
+			drawn[i] = append(drawn[i], x)
+		}
 	}
-	slices.Sort(drawn)
-	return stat.Quantile(.025, stat.LinInterp, drawn, nil), stat.Quantile(.975, stat.LinInterp, drawn, nil)
+	for _, xs := range drawn {
+		slices.Sort(xs)
+		intervals = append(intervals, [2]float64{stat.Quantile(.025, stat.LinInterp, xs, nil), stat.Quantile(.975, stat.LinInterp, xs, nil)})
+	}
+	return intervals
 }
 
 // AdjustedRand is the adjusted Rand index, 1 for equal groupings and about 0 for random ones, over the

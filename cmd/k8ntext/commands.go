@@ -13,6 +13,7 @@ func (a *app) commands() []*cobra.Command {
 		a.modelCommand(),
 		a.collectCommand(),
 		a.contextsCommand(),
+		a.summaryCommand(),
 		a.queryCommand(),
 		a.storeCommand(),
 		a.corpusCommand(),

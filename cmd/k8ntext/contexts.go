@@ -37,7 +37,7 @@ rebuilt from any audit log, at one of three levels:
   k8ntext contexts score base-dev --labels true
   k8ntext contexts compare one.jsonl two.jsonl`,
 	}
-	c.AddCommand(a.contextsShowCommand(), a.contextsScoreCommand(), a.contextsCompareCommand())
+	c.AddCommand(a.contextsShowCommand(), a.contextsScoreCommand(), a.contextsCompareCommand(), a.contextsHTMLCommand(), a.contextsDrawCommand())
 	return c
 }
 

@@ -23,8 +23,8 @@ const (
 	OwnUser = "own-user" // and of each user
 )
 
-// baselinePause ends a context of a baseline. Of .1, .2, .5, 1, 2 and 5 seconds it is the one with the
-// best mean pairwise F1 of both over base-dev and busy-dev.
+// baselinePause ends a context of a baseline: what the features of package feature call one burst of a
+// client.
 const baselinePause = 500 * time.Millisecond
 
 // Units of what is scored.
@@ -55,7 +55,7 @@ type Row struct {
 	AMI          float64 `json:"ami"`
 	TriggerFound float64 `json:"trigger_found"` // share of the triggers in the log that were called that
 
-	// 95 % bootstrap intervals over contexts, of rows that are the whole.
+	// 95 % bootstrap intervals over contexts, of rows that are the whole of users' contexts; else 0.
 	PairwiseLow  float64 `json:"pairwise_f1_low"`
 	PairwiseHigh float64 `json:"pairwise_f1_high"`
 	ExactLow     float64 `json:"exact_low"`
@@ -146,20 +146,7 @@ func Corpus(ctx context.Context, c *dataset.Corpus, o Options) (*Report, error) 
 		r.Rows = append(r.Rows, truth.rows(g, o)...)
 	}
 	for _, than := range []contexts.Level{contexts.Identity, contexts.Paper} {
-		for _, m := range []struct {
-			name  string
-			value func(metrics.ClusterScores) float64
-		}{{"pairwise_f1", pairwise}, {"exact", exact}} {
-			if len(whole[contexts.Full]) == 0 || len(whole[than]) == 0 {
-				continue
-			}
-			d := Difference{Better: string(contexts.Full), Than: string(than), Metric: m.name}
-			d.Value = m.value(metrics.Scores(whole[contexts.Full])) - m.value(metrics.Scores(whole[than]))
-			d.Low, d.High = metrics.Resampled([][]metrics.ClusterScore{whole[contexts.Full], whole[than]}, func(s []metrics.ClusterScores) float64 {
-				return m.value(s[0]) - m.value(s[1])
-			}, o.Resamples, o.Seed)
-			r.Differences = append(r.Differences, d)
-		}
+		r.Differences = append(r.Differences, differences(contexts.Full, than, whole, o)...)
 	}
 	slices.SortStableFunc(r.Rows, func(a, b Row) int { // the headline first
 		return cmp.Or(cmp.Compare(a.By, b.By), cmp.Compare(b.Scope, a.Scope), cmp.Compare(a.Unit, b.Unit))
@@ -167,8 +154,26 @@ func Corpus(ctx context.Context, c *dataset.Corpus, o Options) (*Report, error) 
 	return r, nil
 }
 
-func pairwise(s metrics.ClusterScores) float64 { return s.PairwiseF1 }
-func exact(s metrics.ClusterScores) float64    { return s.Exact }
+// differences compares two levels on the same users' contexts; none where one of them was not scored.
+func differences(better, than contexts.Level, whole map[contexts.Level][]metrics.ClusterScore, o Options) []Difference {
+	if len(whole[better]) == 0 || len(whole[than]) == 0 {
+		return nil
+	}
+	values := func(s []metrics.ClusterScores) []float64 {
+		return []float64{s[0].PairwiseF1 - s[1].PairwiseF1, s[0].Exact - s[1].Exact}
+	}
+	value := values([]metrics.ClusterScores{metrics.Scores(whole[better]), metrics.Scores(whole[than])})
+	intervals := metrics.Resampled([][]metrics.ClusterScore{whole[better], whole[than]}, values, o.Resamples, o.Seed)
+	var out []Difference
+	for i, name := range []string{"pairwise_f1", "exact"} {
+		d := Difference{Better: string(better), Than: string(than), Metric: name, Value: value[i], Low: math.NaN(), High: math.NaN()}
+		if intervals != nil {
+			d.Low, d.High = intervals[i][0], intervals[i][1]
+		}
+		out = append(out, d)
+	}
+	return out
+}
 
 // Rebuild gives the contexts of a corpus's events, those that were given in parts put together, in the
 // order of their first events.
@@ -297,9 +302,11 @@ func (t *truth) rows(g grouping, o Options) []Row {
 			r := row(unit, scope)
 			r.ClusterScores = metrics.Scores(clusters.Of)
 			r.ARI, r.AMI = clusters.AdjustedRand(), clusters.AdjustedMutualInformation()
-			of := [][]metrics.ClusterScore{clusters.Of}
-			r.PairwiseLow, r.PairwiseHigh = metrics.Resampled(of, func(s []metrics.ClusterScores) float64 { return s[0].PairwiseF1 }, o.Resamples, o.Seed)
-			r.ExactLow, r.ExactHigh = metrics.Resampled(of, func(s []metrics.ClusterScores) float64 { return s[0].Exact }, o.Resamples, o.Seed)
+			if scope == Users {
+				r.bound(metrics.Resampled([][]metrics.ClusterScore{clusters.Of}, func(s []metrics.ClusterScores) []float64 {
+					return []float64{s[0].PairwiseF1, s[0].Exact}
+				}, o.Resamples, o.Seed))
+			}
 			if unit == Contexts {
 				r.TriggerFound = t.triggersFound(clusters.Of, g)
 			} else {
@@ -312,6 +319,14 @@ func (t *truth) rows(g grouping, o Options) []Row {
 		}
 	}
 	return rows
+}
+
+// bound sets the intervals of a row: of pairwise F1 and of exact.
+func (r *Row) bound(intervals [][2]float64) {
+	if len(intervals) == 2 {
+		r.PairwiseLow, r.PairwiseHigh = intervals[0][0], intervals[0][1]
+		r.ExactLow, r.ExactHigh = intervals[1][0], intervals[1][1]
+	}
 }
 
 // triggersFound is the share of contexts whose trigger is what their rebuilt context calls its own.
