@@ -70,7 +70,7 @@ func Write(w *packed.Writer, h Header, list []*contexts.Context) error {
 		number[c.ID] = i
 	}
 	if limit := h.Events; events > limit {
-		return fmt.Errorf("store contexts: event %d of %d", events, limit)
+		return fmt.Errorf("store contexts: event %d of %d", events-1, limit)
 	}
 	// By event: its context, and what is known of it there.
 	of := make([]int32, events)
@@ -152,7 +152,8 @@ func Write(w *packed.Writer, h Header, list []*contexts.Context) error {
 		}
 		// Ids made of the number of an event are the rule.
 		letters := strings.TrimRight(c.ID, "0123456789")
-		if n, err := strconv.Atoi(c.ID[len(letters):]); err == nil && strconv.Itoa(n) == c.ID[len(letters):] && n < 1<<40 {
+		if n, err := strconv.Atoi(c.ID[len(letters):]); err == nil && strconv.Itoa(n) == c.ID[len(letters):] && n < 1<<40 &&
+			len(c.Members) > 0 && !strings.HasPrefix(letters, "\x00") {
 			text(letters)
 			out.signed(n - firstEvent(c))
 		} else {

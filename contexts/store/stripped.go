@@ -35,11 +35,11 @@ type Stripped struct {
 
 // light is what is kept of an event.
 type light struct {
-	at                              int64 // Unix seconds
-	verb, user                      string
+	at                             int64 // Unix seconds
+	verb, user                     string
 	group, resource, sub, ns, name string
-	uri                             string // of a request that is about no object
-	code                            int
+	uri                            string // of a request that is about no object
+	code                           int
 }
 
 // Dropped counts what a stripped log left out.
