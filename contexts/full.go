@@ -41,7 +41,7 @@ func (b *Builder) labelled(x *event, c cause) cause {
 		}
 	}
 	switch c.reason {
-	case Time, Selected, Nested, Uniform:
+	case Time, Selected, Nested:
 		return b.alike(x, c, hintReach)
 	}
 	return c

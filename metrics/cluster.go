@@ -345,6 +345,9 @@ func expectedInformation(rows, columns []sizes, n int) float64 {
 			part := 0.0
 			for x := max(1, a+b-n); x <= min(a, b); x++ {
 				chance := math.Exp(fixed - factorial[x] - factorial[a-x] - factorial[b-x] - factorial[n-a-b+x])
+				if chance < 1e-18 && float64(x)*total > float64(a)*float64(b) {
+					break // from here on it only falls
+				}
 				part += float64(x) / total * math.Log(total*float64(x)/(float64(a)*float64(b))) * chance
 			}
 			sum += float64(r.count) * float64(k.count) * part

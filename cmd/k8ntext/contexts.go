@@ -94,16 +94,24 @@ func (a *app) openSource(cmd *cobra.Command, names []string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{space: label.Default(), close: func() { r.Close() }}
+	batches, stop := readAhead(r)
+	s := &source{space: label.Default(), close: stop}
+	var batch []audit.Record
 	s.next = func() (*audit.Event, error) {
 		for {
-			rec, err := r.Next()
-			if err == io.EOF {
-				a.reportSkipped(r.Summary())
+			if len(batch) == 0 {
+				b, ok := <-batches
+				if !ok {
+					a.reportSkipped(r.Summary())
+					return nil, io.EOF
+				}
+				if b.err != nil {
+					return nil, b.err
+				}
+				batch = b.records
 			}
-			if err != nil {
-				return nil, err
-			}
+			rec := batch[0]
+			batch = batch[1:]
 			if rec.Event != nil {
 				return rec.Event, nil
 			}
@@ -111,6 +119,51 @@ func (a *app) openSource(cmd *cobra.Command, names []string) (*source, error) {
 		}
 	}
 	return s, nil
+}
+
+// readRecords is what was read ahead: records, or what ended the reading.
+type readRecords struct {
+	records []audit.Record
+	err     error
+}
+
+// readAhead reads a log on a goroutine of its own, so that its lines are decoded while contexts are
+// rebuilt of those before. The channel is closed at the end of the log. stop ends the reading, but does not
+// wait for a line that may never come; the reader is closed by then or later.
+func readAhead(r *audit.Reader) (batches <-chan readRecords, stop func()) {
+	const size, most = 128, 4
+	out, quit := make(chan readRecords, most), make(chan struct{})
+	go func() {
+		defer close(out)
+		defer r.Close()
+		send := func(b readRecords) bool {
+			select {
+			case out <- b:
+				return true
+			case <-quit:
+				return false
+			}
+		}
+		for {
+			var b readRecords
+			for len(b.records) < size && b.err == nil {
+				var rec audit.Record
+				if rec, b.err = r.Next(); b.err == nil {
+					b.records = append(b.records, rec)
+				}
+			}
+			if len(b.records) > 0 && !send(readRecords{records: b.records}) {
+				return
+			}
+			if b.err != nil {
+				if b.err != io.EOF {
+					send(readRecords{err: b.err})
+				}
+				return
+			}
+		}
+	}()
+	return out, func() { close(quit) }
 }
 
 // heldBytes bounds the events that wait for their stages: contexts need the order of time, and a watch
