@@ -23,6 +23,13 @@ func of(results []*Result, experiment string) []*Result {
 	return slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Trial.Experiment != experiment })
 }
 
+// evidence is what artefacts are drawn from.
+type evidence struct {
+	results []*Result // without failed ones, in the order of the plan
+	planned []Trial   // those without a result too
+	paper   plots.Paper
+}
+
 // tableArtefact is a table as an artefact of the results that it shows.
 func tableArtefact(t *plots.Table, reading string, results []*Result) Artefact {
 	a := Artefact{ID: t.ID, Title: t.Title, Note: t.Note, Reading: reading, Table: t}
@@ -35,7 +42,8 @@ func tableArtefact(t *plots.Table, reading string, results []*Result) Artefact {
 }
 
 // windowArtefacts are Tables 5 and 6.
-func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
+func windowArtefacts(ev evidence) ([]Artefact, error) {
+	results, paper := ev.results, ev.paper
 	results = of(results, windowExperiment)
 	if len(results) == 0 {
 		return nil, nil
@@ -63,12 +71,25 @@ func windowArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 			row.TestWindows = append(row.TestWindows, float64(n))
 		}
 	}
+	for _, t := range ev.planned {
+		if t.Experiment == windowExperiment && byLength[t.model.Window] == nil {
+			byLength[t.model.Window] = &plots.WindowRow{Length: t.model.Window}
+		}
+	}
 	var rows []plots.WindowRow
 	for _, w := range slices.Sorted(maps.Keys(byLength)) {
-		rows = append(rows, *byLength[w])
+		row := byLength[w]
+		if len(row.F1) > 0 {
+			median, low, high, _ := metrics.MedianInterval(row.F1)
+			row.Interval = fmt.Sprintf("%.4f\nn too small", median)
+			if low < high {
+				row.Interval = fmt.Sprintf("%.4f\n%.4f to %.4f", median, low, high)
+			}
+		}
+		rows = append(rows, *row)
 	}
 	t5 := plots.WindowTraining(rows, paper, fmt.Sprintf("Ours: corpus %s, protocol paper (shuffled overlapping windows: leaks, for comparison only); "+
-		"mean ± standard deviation over n trainings of %s; %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s, %s.",
+		"mean ± standard deviation over n trainings of %s, as the paper has it, and the median with its interval over trainings (exact, at least 95 %%; none below n = 6); %s. F1 is the reference's: macro over (window, position) pairs, classes of truth or prediction. Paper: %s, %s.",
 		strings.Join(corpusNames(results), ", "), training(results), machines(results), paper.Trainings, paper.Device))
 	t6 := plots.WindowInference(rows, paper, fmt.Sprintf("Ours: corpus %s, wall time from the windows of the test part to their labels, decoding included, divided by the windows: at stride 1 a log has about as many windows as events; "+
 		"mean ± standard deviation over n trainings; %s. The network's size, not its training, decides the time. Paper: model and label decoding, %s.",
@@ -105,7 +126,8 @@ func value(r *Result, method, subset, metric string) (float64, bool) {
 }
 
 // classArtefacts is Figure 9, from the longest windows.
-func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
+func classArtefacts(ev evidence) ([]Artefact, error) {
+	results, paper := ev.results, ev.paper
 	results = slices.DeleteFunc(of(results, windowExperiment), func(r *Result) bool { return len(r.Classes) == 0 })
 	longest := 0
 	for _, r := range results {
@@ -140,7 +162,7 @@ func classArtefacts(results []*Result, paper plots.Paper) ([]Artefact, error) {
 		table.Rows = append(table.Rows, []string{c.Name, number(int(c.Weight + 0.5)), fmt.Sprintf("%.3f", c.Accuracy)})
 	}
 	a := tableArtefact(table, readClasses(points, paper), results)
-	a.ID, a.Title, a.Figure = figure.ID, figure.Title, figure
+	a.ID, a.Title, a.Figures = figure.ID, figure.Title, []*plots.Figure{figure}
 	return []Artefact{a}, nil
 }
 
@@ -187,7 +209,8 @@ func column(subset, metric, title string) plots.ProtocolColumn {
 }
 
 // protocolArtefacts are the tables of methods, one for each protocol.
-func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
+func protocolArtefacts(ev evidence) ([]Artefact, error) {
+	results := ev.results
 	byProtocol := make(map[string][]*Result)
 	for _, r := range results {
 		if strings.HasPrefix(r.Trial.Experiment, protocolExperiment) {
@@ -227,7 +250,8 @@ func protocolArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
 
 // ablationArtefacts are the tables of what each choice of a model gives, one for each protocol: a row for
 // each setting of each experiment and each corpus that it was tested on.
-func ablationArtefacts(results []*Result, _ plots.Paper) ([]Artefact, error) {
+func ablationArtefacts(ev evidence) ([]Artefact, error) {
+	results := ev.results
 	var names []string
 	byName := make(map[string][]*Result)
 	for _, r := range results {
@@ -368,7 +392,7 @@ func scores(records []metrics.Record) map[string]*plots.Score {
 	for subset, r := range worst {
 		scores[subset+" "+worstFold] = &plots.Score{Value: r.Value, N: r.N, Note: fmt.Sprintf("fold %d", r.Fold+1)}
 	}
-	if records[0].Protocol == ProtocolBlocked {
+	if p := records[0].Protocol; p == ProtocolBlocked || p == ProtocolUnseen {
 		records = metrics.MergeFolds(records)
 	}
 	events := make(map[string]int)

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -25,6 +25,9 @@ import (
 type Config struct {
 	// Name of the set; its results lie in results/<name>.
 	Name string `toml:"name"`
+	// Base is another file, relative to this one, whose keys hold where this file does not give them.
+	// Experiments of one name are put together key by key; the name is not inherited.
+	Base string `toml:"base,omitempty"`
 	// Corpus that every experiment uses unless it names its own: an embedded corpus or a path, or a list
 	// of them.
 	Corpus Corpora `toml:"corpus"`
@@ -32,13 +35,28 @@ type Config struct {
 	Seed uint64 `toml:"seed"`
 	// Workers is how many trials run side by side on the processor, one thread each; 0: one for each core.
 	Workers int `toml:"workers"`
+	// MemoryMB bounds the memory that trials on the processor may need together by their estimates, in
+	// MiB; a trial that needs more runs alone. 0: what the system has free when the run starts.
+	MemoryMB int `toml:"memory_mb"`
 	// Device is where networks are trained and used: "cpu", "openblas", "opencl", "opencl:N" or "auto",
 	// the first GPU, else the processor (docs/devices.md); "" is "cpu".
 	Device string `toml:"device"`
 	// Devices in place of Device: several, each of which runs one trial at a time, the processor Workers.
 	Devices []string `toml:"devices"`
+	// Final marks the evaluation of recordings that no choice may be made on, those whose name ends in
+	// -final: each use is logged in uses.jsonl of the results folder, and the same one is made once.
+	Final bool `toml:"final"`
 	// Experiments in the order in which they run.
 	Experiments []Experiment `toml:"experiment"`
+
+	source source
+}
+
+// source is where a config was read from: what reads it again.
+type source struct {
+	File   string   `json:"file,omitempty"`   // as it was given
+	Set    []string `json:"set,omitempty"`    // overrides KEY=VALUE
+	Corpus string   `json:"corpus,omitempty"` // see [Config.SetCorpus]
 }
 
 // Experiment is one question: one model setting, or a grid of them, under one protocol.
@@ -49,10 +67,17 @@ type Experiment struct {
 	Corpus Corpora `toml:"corpus"`
 	// Test lists the corpora that are tested, each by itself, under the protocol cross.
 	Test Corpora `toml:"test"`
-	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds)
-	// or "cross" (train on some recordings, test on others).
+	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds),
+	// "unseen" (the same folds, with actions that training never shows) or "cross" (train on some
+	// recordings, test on others).
 	Protocol string `toml:"protocol"`
-	// Folds of the blocked protocol; 0: 5.
+	// LeaveOut says what each fold of the protocol unseen leaves out of training: random groups of "action"
+	// or of "scenario" (dataset.SplitUnseen); "": action. There are as many groups as folds.
+	LeaveOut string `toml:"leave_out"`
+	// Abstain lists thresholds of the network's confidence, 0 to 1: at each is scored how much is answered,
+	// and how much of that is right; none: it is not.
+	Abstain []float64 `toml:"abstain"`
+	// Folds of the protocols blocked and unseen; 0: 5.
 	Folds int `toml:"folds"`
 	// TestShare and ValidationShare of the paper protocol; 0: a tenth each.
 	TestShare       float64 `toml:"test_share"`
@@ -67,6 +92,9 @@ type Experiment struct {
 	Repetitions int `toml:"repetitions"`
 	// Methods that are scored: "network" and the baselines; none: the network alone.
 	Methods []string `toml:"methods"`
+	// Explain imitates each trained network by decision trees on its test events, see package explain. It
+	// goes with one setting: no grid.
+	Explain bool `toml:"explain"`
 	// Votes are ways to label with one trained network, each scored; none: every window's vote, summed up.
 	Votes []Vote `toml:"votes"`
 	// Model: key "preset" ("default" or "paper") and any key of the model's configuration.
@@ -80,7 +108,8 @@ type Experiment struct {
 	// larger sample holds the smaller ones.
 	Sample int `toml:"sample"`
 
-	seed uint64 // of the file
+	seed  uint64 // of the file
+	final bool   // the file says so
 }
 
 // Corpora are the names or paths of corpora: in TOML one string or a list.
@@ -106,36 +135,48 @@ func (c *Corpora) UnmarshalTOML(v any) error {
 // String joins the names as [dataset.Join] does.
 func (c Corpora) String() string { return strings.Join(c, "+") }
 
-// LoadConfig reads the TOML file at path and checks it whole: an unknown key, a wrong type or a
-// setting that no trial could run is an error that names the file, the line where one is known, and the key.
-func LoadConfig(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read experiment config: %w", err)
-	}
-	c, err := ParseConfig(path, text)
+// LoadConfig reads the TOML file at path, with the files that it is based on, lays the overrides
+// KEY=VALUE over it in their order, and checks the whole: an unknown key, a wrong type or a setting that
+// no trial could run is an error that names the file and the line, or the override, and the key.
+//
+// KEY is a key of the file ("seed"); "model.KEY" or "experiment.KEY", which stand for that key of every
+// experiment; or "NAME.KEY" of the experiment of that name ("window-size.grid.model.window"). VALUE is
+// TOML, and a bare word is a string.
+func LoadConfig(path string, set ...string) (*Config, error) {
+	layers, err := readLayers(path)
 	if err != nil {
 		return nil, err
 	}
+	var tree map[string]any
+	for _, l := range layers {
+		tree = lay(tree, l.tree)
+	}
+	for _, s := range set {
+		l, err := setLayer(s, tree)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+		tree = lay(tree, l.tree)
+	}
+	c, err := build(layers)
+	if err != nil {
+		return nil, err
+	}
+	c.source = source{File: filepath.ToSlash(path), Set: set}
 	return c, nil
 }
 
-// ParseConfig is [LoadConfig] for text that was read from the file called name.
+// ParseConfig is [LoadConfig] for text that was read from the file called name. It has no base.
 func ParseConfig(name string, text []byte) (*Config, error) {
-	c := new(Config)
-	if err := decodeStrict(name, text, c); err != nil {
+	l, base, err := parseLayer(name, text)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.check(); err != nil {
-		var k *keyError
-		if errors.As(err, &k) {
-			if line := lineOf(string(text), k.experiment, k.key); line > 0 {
-				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
-			}
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if base != "" {
+		return nil, fmt.Errorf("%s:%d: key base: only a file can have one", name, lineOf(l.text, 0, "base"))
 	}
-	return c, nil
+	return build([]layer{l})
 }
 
 // keyError is what is wrong with the value of one key.
@@ -168,6 +209,9 @@ func (c *Config) check() error {
 	if c.Workers < 0 {
 		return badKey("workers", "%d is negative: use 0 for one worker for each core", c.Workers)
 	}
+	if c.MemoryMB < 0 {
+		return badKey("memory_mb", "%d is negative: use 0 for what the system has free", c.MemoryMB)
+	}
 	if c.Device != "" && len(c.Devices) > 0 {
 		return badKey("devices", "device = %q is given too: put all of them into devices", c.Device)
 	}
@@ -181,7 +225,7 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		e.seed = c.Seed
+		e.seed, e.final = c.Seed, c.Final
 		if !plainName.MatchString(e.Name) || seen[e.Name] {
 			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
@@ -215,7 +259,7 @@ func (e *Experiment) check() error {
 		}
 	}
 	switch e.Protocol {
-	case ProtocolPaper, ProtocolBlocked:
+	case ProtocolPaper, ProtocolBlocked, ProtocolUnseen:
 		if len(e.Test) > 0 {
 			return badKey("test", "has a meaning under protocol %q only: leave it out", ProtocolCross)
 		}
@@ -224,7 +268,13 @@ func (e *Experiment) check() error {
 			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
 		}
 	default:
-		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
+		return badKey("protocol", "%q is not known: use %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross)
+	}
+	if err := e.checkFinal(); err != nil {
+		return err
+	}
+	if err := e.checkUnseen(); err != nil {
+		return err
 	}
 	if e.Repetitions == 0 {
 		e.Repetitions = 1
@@ -242,6 +292,12 @@ func (e *Experiment) check() error {
 		if !slices.Contains(Methods(), m) {
 			return badKey("methods", "%q is not known: use some of %s", m, strings.Join(Methods(), ", "))
 		}
+	}
+	if e.Explain && (e.Protocol == ProtocolPaper || !slices.Contains(e.Methods, MethodNetwork)) {
+		return badKey("explain", "needs a network that did not see its test events: use another protocol than %q and the method %q", ProtocolPaper, MethodNetwork)
+	}
+	if e.Explain && (len(e.Grid) > 0 || len(e.Settings) > 0) {
+		return badKey("explain", "explains one setting of the network: leave grid and settings out, or write an experiment for each setting")
 	}
 	for _, v := range e.Votes {
 		if err := v.check(); err != nil {
@@ -268,7 +324,7 @@ func (e *Experiment) check() error {
 		if err != nil {
 			return err
 		}
-		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
+		if m.Interleave > 1 && e.Protocol == ProtocolPaper && slices.Contains(e.Methods, MethodNetwork) {
 			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
 		for _, v := range x.Votes {
@@ -316,6 +372,28 @@ func (e *Experiment) checkCut() error {
 	}
 	if e.TestLevel != "" && e.Protocol == ProtocolPaper {
 		return badKey("test_level", "under protocol %q training shares its events with the test part: use level, or another protocol", e.Protocol)
+	}
+	return nil
+}
+
+// checkUnseen checks what is asked about work that training never shows.
+func (e *Experiment) checkUnseen() error {
+	switch {
+	case e.LeaveOut != "" && e.Protocol != ProtocolUnseen:
+		return badKey("leave_out", "has a meaning under protocol %q only: leave it out", ProtocolUnseen)
+	case e.Protocol != ProtocolUnseen:
+	case e.LeaveOut == "":
+		e.LeaveOut = dataset.LeaveAction
+	case e.LeaveOut != dataset.LeaveAction && e.LeaveOut != dataset.LeaveScenario:
+		return badKey("leave_out", "%q is not known: use %q or %q", e.LeaveOut, dataset.LeaveAction, dataset.LeaveScenario)
+	}
+	if len(e.Abstain) > 0 && e.Protocol == ProtocolPaper {
+		return badKey("abstain", "protocol %q scores the positions of windows, without a vote: use another protocol", e.Protocol)
+	}
+	for i, t := range e.Abstain {
+		if !(t >= 0 && t <= 1) || i > 0 && t <= e.Abstain[i-1] {
+			return badKey("abstain", "%g: give thresholds from 0 to 1, each above the one before", t)
+		}
 	}
 	return nil
 }
@@ -438,6 +516,7 @@ func lineOf(text string, experiment int, key string) int {
 
 // SetCorpus makes every experiment use the corpus called name, for training under the protocol cross.
 func (c *Config) SetCorpus(name string) {
+	c.source.Corpus = name
 	c.Corpus = Corpora{name}
 	for i := range c.Experiments {
 		c.Experiments[i].Corpus = Corpora{name}

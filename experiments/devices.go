@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"k8ntext/model/device"
 )
@@ -51,10 +52,11 @@ func schedule(ctx context.Context, trials []Trial, p *places, do func(ctx contex
 	group.SetLimit(p.count)
 	for _, t := range trials {
 		group.Go(func() error {
-			on, err := p.take(ctx)
+			on, giveBack, err := p.take(ctx, &t)
 			if err != nil {
 				return err
 			}
+			defer giveBack()
 			lost, err := do(ctx, &t, on)
 			switch {
 			case err != nil:
@@ -62,7 +64,7 @@ func schedule(ctx context.Context, trials []Trial, p *places, do func(ctx contex
 			case lost != nil:
 				return p.close(lost)
 			}
-			p.giveBack(on)
+			p.free <- on
 			return nil
 		})
 	}
@@ -70,10 +72,13 @@ func schedule(ctx context.Context, trials []Trial, p *places, do func(ctx contex
 }
 
 // places are where trials run, one at a time in each: one for every device, and for the processor as
-// many as it has workers. It is a semaphore for each device, of which a trial takes whichever is free.
+// many as it has workers. It is a semaphore for each device, of which a trial takes whichever is free,
+// and one over memory, of which a trial takes its estimate.
 type places struct {
-	count int // at the start
-	free  chan device.Target
+	count  int // at the start
+	free   chan device.Target
+	memory *semaphore.Weighted // nil: nothing is known to be short
+	budget int64               // of memory in MiB
 
 	mu   sync.Mutex
 	open int // not closed
@@ -97,20 +102,27 @@ func newPlaces(devices []device.Target, workers int) *places {
 	return p
 }
 
-// take waits for a free place.
-func (p *places) take(ctx context.Context) (device.Target, error) {
+// take waits for a free place, and for the memory that the trial needs; giveBack returns the memory.
+func (p *places) take(ctx context.Context, t *Trial) (on device.Target, giveBack func(), err error) {
+	giveBack = func() {}
 	if err := ctx.Err(); err != nil { // even where a place is free
-		return device.Target{}, err
+		return on, giveBack, err
+	}
+	if p.memory != nil {
+		need := min(t.memoryMB(), p.budget) // who needs more than there is runs alone
+		if err := p.memory.Acquire(ctx, need); err != nil {
+			return on, giveBack, err
+		}
+		giveBack = func() { p.memory.Release(need) }
 	}
 	select {
 	case on := <-p.free:
-		return on, nil
+		return on, giveBack, nil
 	case <-ctx.Done():
-		return device.Target{}, ctx.Err()
+		giveBack()
+		return on, func() {}, ctx.Err()
 	}
 }
-
-func (p *places) giveBack(on device.Target) { p.free <- on }
 
 // close takes a place that was lost out of use. The error, with the reason, says that it was the last.
 func (p *places) close(reason error) error {

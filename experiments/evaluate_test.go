@@ -22,10 +22,7 @@ func TestEvaluateIsATrial(t *testing.T) {
 	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)
 	}
-	trials, _, err := Status(t.Context(), c, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trials, _ := statusOf(t, c, s)
 	results, _, err := s.LoadAll(trials)
 	if err != nil {
 		t.Fatal(err)

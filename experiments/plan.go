@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -17,11 +18,12 @@ import (
 const (
 	ProtocolPaper   = "paper"
 	ProtocolBlocked = "blocked"
+	ProtocolUnseen  = "unseen"
 	ProtocolCross   = "cross"
 )
 
 // numericsVersion enters the identity of every trial. Raise it when the same setting gives other numbers.
-const numericsVersion = 2
+const numericsVersion = 3
 
 // Trial is one training with one setting, one seed and one fold.
 type Trial struct {
@@ -36,7 +38,11 @@ type Trial struct {
 
 	experiment *Experiment
 	model      model.Config
+	digest     string // of its corpora, when it was planned
 }
+
+// trialID is what an identity looks like.
+var trialID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // plan lists the trials of the config and the corpora that they use.
 func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
@@ -66,7 +72,7 @@ func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, er
 					t := Trial{
 						Experiment: e.Name, Corpus: e.Corpus.String(), Test: e.Test.String(), Setting: s,
 						Repetition: r, Fold: fold, Seed: repetitionSeed(c.Seed, r),
-						experiment: x, model: m,
+						experiment: x, model: m, digest: d,
 					}
 					if t.ID, err = t.identity(d); err != nil {
 						return nil, fmt.Errorf("experiment %q: %w", e.Name, err)
@@ -89,10 +95,15 @@ func (e *Experiment) training() int {
 
 // folds is how many trials one setting and seed make.
 func (e *Experiment) folds() int {
-	if e.Protocol == ProtocolBlocked {
+	if e.folded() {
 		return e.Folds
 	}
 	return 1
+}
+
+// folded tells whether the protocol makes folds.
+func (e *Experiment) folded() bool {
+	return e.Protocol == ProtocolBlocked || e.Protocol == ProtocolUnseen
 }
 
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
@@ -113,14 +124,17 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int     `json:",omitzero"`
-		TrainShare      float64 `json:",omitzero"`
-		Level           string  `json:",omitzero"`
-		TestLevel       string  `json:",omitzero"`
-		Votes           []Vote  `json:",omitempty"`
+		Training        int       `json:",omitzero"`
+		TrainShare      float64   `json:",omitzero"`
+		Level           string    `json:",omitzero"`
+		TestLevel       string    `json:",omitzero"`
+		Votes           []Vote    `json:",omitempty"`
+		LeaveOut        string    `json:",omitzero"`
+		Abstain         []float64 `json:",omitempty"`
+		Explain         bool      `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain, e.Explain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
@@ -144,23 +158,8 @@ func (t *Trial) Describe() string {
 	if s := settingText(t.Setting); s != "" {
 		parts = append([]string{s}, parts...)
 	}
-	if t.experiment != nil && t.experiment.Protocol == ProtocolBlocked {
+	if t.experiment != nil && t.experiment.folded() {
 		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Status plans a config and tells what the store has of each of its trials.
-func Status(ctx context.Context, c *Config, s Store) (trials []Trial, states []State, err error) {
-	trials, _, err = c.plan(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	states = make([]State, len(trials))
-	for i, t := range trials {
-		if states[i], err = s.State(t.ID); err != nil {
-			return nil, nil, err
-		}
-	}
-	return trials, states, nil
 }

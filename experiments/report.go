@@ -31,90 +31,155 @@ type Report struct {
 	records []metrics.Record
 }
 
-// Artefact is one table or figure, or a figure with its table, and the text about it.
+// Artefact is one table, or figures, or figures with their table, and the text about it.
 type Artefact struct {
 	ID, Title string
+	Section   string
 	Note      string // corpus, protocol, n, training, machine
 	Reading   string // what the numbers say beside the paper's
-	Redo      string // the command that measures them again
+	Differs   string // what is not as in the paper, and why
+	Missing   string // what it needs, where nothing was measured for it
+	Redo      string // the command that measures it again; "": it needs no results
+	Source    string // the config whose results it shows; "": none
 	Table     *plots.Table
-	Figure    *plots.Figure
+	Figures   []*plots.Figure
+	// Sample is the same from the report's own results, where they are fewer or shorter than the ones shown.
+	Sample *Artefact
 
 	experiments []string // whose results it shows
 }
 
-// SVG is the figure as a part of a page; empty if there is none.
-func (a Artefact) SVG() (template.HTML, error) {
-	if a.Figure == nil {
-		return "", nil
-	}
+// SVG is a figure as a part of a page.
+func (a Artefact) SVG(f *plots.Figure) (template.HTML, error) {
 	var b bytes.Buffer
-	if err := a.Figure.Write(&b, "svg"); err != nil {
+	if err := f.Write(&b, "svg"); err != nil {
 		return "", err
 	}
 	_, svg, _ := strings.Cut(b.String(), "<svg") // the XML prologue has no place in a page
 	return template.HTML("<svg" + svg), nil
 }
 
-// NewReport builds the report of a config from the results in store; command is what a reader types
-// to make them. An artefact without any result is left out; what is missing is said in Gaps. It
-// fails if there is no result at all, and if a result cannot be read.
-func NewReport(ctx context.Context, c *Config, store Store, command string) (*Report, error) {
-	trials, corpora, err := c.plan(ctx)
+// Look is how the page shows the table: "prose" where its cells are words, "words" where those of the first
+// column are, else "".
+func (a Artefact) Look() string {
+	switch {
+	case a.Redo == "" && a.ID != "corpora":
+		return "prose"
+	case slices.Contains([]string{"W", "K"}, a.Table.Columns[0]):
+		return ""
+	}
+	return "words"
+}
+
+// Source is a config with the folder of its results.
+type Source struct {
+	Config *Config
+	Store  Store
+	// Command is what a reader types to make the results.
+	Command string
+}
+
+// ReportOptions say what a report shows beside the results of its config.
+type ReportOptions struct {
+	// Fuller are results of longer trainings of experiments with the same names: an artefact that they have is
+	// drawn from them, and the config's own stands behind it as a sample.
+	Fuller *Source
+}
+
+// NewReport builds the report of a source's results. An artefact of the paper without any result says so;
+// what is missing is said in Gaps. It fails if there is no result at all, and if a result cannot be read.
+func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) {
+	rep := &Report{Name: s.Config.Name, Command: s.Command}
+	fail := func(err error) (*Report, error) { return nil, fmt.Errorf("report %s: %w", s.Config.Name, err) }
+	paper, err := plots.LoadPaper()
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
-	all, missing, err := store.LoadAll(trials)
-	if err != nil {
-		return nil, err
+	sources := []Source{s}
+	if o.Fuller != nil {
+		sources = append(sources, *o.Fuller)
 	}
-	strangers, err := store.Strangers(trials)
-	if err != nil {
-		return nil, err
-	}
-	rep := &Report{Name: c.Name, Command: command, Gaps: gaps(trials, all, missing, strangers)}
-	results := slices.DeleteFunc(slices.Clone(all), func(r *Result) bool { return r.Error != "" })
-	if len(results) == 0 {
-		return nil, fmt.Errorf("report %s: no results under %s: run the experiments first", c.Name, store.Dir)
-	}
-	var about []string
+	var all []*Result
 	names := make(map[string]bool)
-	for _, e := range c.Experiments {
-		for _, name := range e.recordings() {
-			names[name] = true
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		corpus, err := corpora.get(ctx, Corpora{name}, "default")
+	for _, source := range sources {
+		trials, corpora, err := source.Config.plan(ctx)
 		if err != nil {
-			return nil, err
+			return fail(err)
 		}
-		about = append(about, aboutCorpus(corpus))
+		loaded, missing, err := source.Store.LoadAll(trials)
+		if err != nil {
+			return fail(err)
+		}
+		strangers, err := source.Store.Strangers(trials)
+		if err != nil {
+			return fail(err)
+		}
+		found := gaps(trials, loaded, missing, strangers)
+		if len(sources) > 1 {
+			for i := range found {
+				found[i] = source.Config.Name + ", " + found[i]
+			}
+		}
+		rep.Gaps = append(rep.Gaps, found...)
+		results := slices.DeleteFunc(loaded, func(r *Result) bool { return r.Error != "" })
+		if err := rep.draw(results, trials, paper, source); err != nil {
+			return fail(err)
+		}
+		if len(results) > 0 {
+			about := aboutTrainings(results)
+			if len(sources) > 1 {
+				about = source.Config.Name + ": " + about
+			}
+			rep.Facts = append(rep.Facts, about)
+		}
+		all = append(all, results...)
+		for _, e := range source.Config.Experiments {
+			for _, name := range e.recordings() {
+				if names[name] {
+					continue
+				}
+				names[name] = true
+				corpus, err := corpora.get(ctx, Corpora{name}, "default")
+				if err != nil {
+					return fail(err)
+				}
+				rep.Facts = append(rep.Facts, aboutCorpus(corpus))
+			}
+		}
 	}
-	rep.Facts = append(about, aboutTrainings(results))
-	if err := rep.draw(results, store); err != nil {
-		return nil, fmt.Errorf("report %s: %w", c.Name, err)
+	if len(all) == 0 {
+		return fail(fmt.Errorf("no results under %s: run the experiments first", s.Store.Dir))
 	}
+	rep.Provenance = provenance(all)
+	rep.records = allRecords(all)
+	fixed, err := fixedArtefacts(ctx, slices.Sorted(maps.Keys(names)), all, paper)
+	if err != nil {
+		return fail(err)
+	}
+	rep.Artefacts = append(rep.Artefacts, fixed...)
+	rep.arrange()
 	return rep, nil
 }
 
-// draw fills what follows from results alone.
-func (rep *Report) draw(results []*Result, store Store) error {
-	paper, err := plots.LoadPaper()
-	if err != nil {
-		return err
-	}
-	rep.Provenance = provenance(results)
-	rep.records = allRecords(results)
-	for _, build := range []func([]*Result, plots.Paper) ([]Artefact, error){
-		protocolArtefacts, ablationArtefacts, windowArtefacts, classArtefacts,
+// draw adds what follows from results. Of an artefact that is there already, the one there becomes the
+// sample of the new one.
+func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
+	for _, build := range []func(evidence) ([]Artefact, error){
+		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
+		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
 	} {
-		artefacts, err := build(results, paper)
+		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {
 			return err
 		}
 		for _, a := range artefacts {
-			a.Redo = rep.redo(a.experiments, store)
+			a.Redo, a.Source = s.redo(a.experiments), s.Config.Name
+			if i := slices.IndexFunc(rep.Artefacts, func(b Artefact) bool { return b.ID == a.ID }); i >= 0 {
+				sample := rep.Artefacts[i]
+				a.Sample = &sample
+				rep.Artefacts[i] = a
+				continue
+			}
 			rep.Artefacts = append(rep.Artefacts, a)
 		}
 	}
@@ -122,12 +187,12 @@ func (rep *Report) draw(results []*Result, store Store) error {
 }
 
 // redo is the command that measures the trials of some experiments anew.
-func (rep *Report) redo(experiments []string, store Store) string {
+func (s Source) redo(experiments []string) string {
 	var patterns []string
 	for _, e := range experiments {
 		patterns = append(patterns, fmt.Sprintf(`-e '"experiment": "%s"'`, e))
 	}
-	return fmt.Sprintf("rm $(grep -l %s %s/*.json) && %s", strings.Join(patterns, " "), filepath.Join(store.Dir, trialsFolder), rep.Command)
+	return fmt.Sprintf("rm $(grep -l %s %s/*.json) && %s", strings.Join(patterns, " "), filepath.Join(s.Store.Dir, trialsFolder), s.Command)
 }
 
 // Write writes report.html, records.jsonl, and under tables/ and figures/ every artefact in every format.
@@ -143,39 +208,55 @@ func (rep *Report) Write(dir string) error {
 		return nil
 	}
 	for _, a := range rep.Artefacts {
-		if t := a.Table; t != nil {
-			for _, f := range []struct {
-				suffix string
-				render func(io.Writer) error
-			}{{".md", t.WriteMarkdown}, {".csv", t.WriteCSV}, {".tex", t.WriteLaTeX}} {
-				if err := write("tables/"+t.ID+f.suffix, f.render); err != nil {
-					return err
-				}
-			}
+		if err := a.write("", write); err != nil {
+			return err
 		}
-		if f := a.Figure; f != nil {
-			for _, format := range plots.Formats() {
-				if err := write("figures/"+f.ID+"."+format, func(w io.Writer) error { return f.Write(w, format) }); err != nil {
-					return err
-				}
+		if a.Sample != nil {
+			if err := a.Sample.write("sample/", write); err != nil {
+				return err
 			}
 		}
 	}
 	if err := write("records.jsonl", func(w io.Writer) error { return metrics.WriteJSONL(w, rep.records) }); err != nil {
 		return err
 	}
+	return write("report.html", rep.page)
+}
+
+// page writes report.html.
+func (rep *Report) page(w io.Writer) error {
 	page, err := template.New("report").Funcs(template.FuncMap{"lines": func(s string) []string { return strings.Split(s, "\n") }}).Parse(reportTemplate)
 	if err != nil {
-		return fmt.Errorf("write report.html: %w", err)
-	}
-	return write("report.html", func(w io.Writer) error {
-		var b strings.Builder
-		if err := page.Execute(&b, rep); err != nil {
-			return err
-		}
-		_, err := io.WriteString(w, plots.Printable(b.String())) // the template lets control characters pass
 		return err
-	})
+	}
+	var b strings.Builder
+	if err := page.Execute(&b, rep); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, plots.Printable(b.String())) // the template lets control characters pass
+	return err
+}
+
+// write writes the table and the figures in every format, under folders that begin with prefix.
+func (a *Artefact) write(prefix string, write func(name string, render func(io.Writer) error) error) error {
+	if t := a.Table; t != nil {
+		for _, f := range []struct {
+			suffix string
+			render func(io.Writer) error
+		}{{".md", t.WriteMarkdown}, {".csv", t.WriteCSV}, {".tex", t.WriteLaTeX}} {
+			if err := write(prefix+"tables/"+t.ID+f.suffix, f.render); err != nil {
+				return err
+			}
+		}
+	}
+	for _, f := range a.Figures {
+		for _, format := range plots.Formats() {
+			if err := write(prefix+"figures/"+f.ID+"."+format, func(w io.Writer) error { return f.Write(w, format) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // allRecords are the records of all results in the order of the plan. The method says which setting

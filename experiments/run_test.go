@@ -28,13 +28,7 @@ func measured(t *testing.T, s Store) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Cost, r.Provenance = Cost{}, Provenance{}
-		if r.History != nil {
-			for i := range r.History.Epochs {
-				r.History.Epochs[i].Seconds, r.History.Epochs[i].CPUSeconds = 0, 0
-			}
-		}
-		text, err := r.encode()
+		text, err := r.values()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,9 +113,9 @@ func TestRunIsResumable(t *testing.T) {
 		if skipped := resume(t, c, whole); skipped != trials {
 			t.Errorf("%d trials skipped, want all %d", skipped, trials)
 		}
-		_, states, err := Status(t.Context(), c, whole)
-		if err != nil || slices.ContainsFunc(states, func(s State) bool { return s != Done }) {
-			t.Errorf("status %v, %v", states, err)
+		_, states := statusOf(t, c, whole)
+		if slices.ContainsFunc(states, func(s State) bool { return s != Done }) {
+			t.Errorf("status %v", states)
 		}
 	})
 }
@@ -160,10 +154,7 @@ repetitions = 2
 	if err == nil || !strings.Contains(err.Error(), "7 of 8 trials failed") {
 		t.Fatalf("error %v, want 7 of 8 failed", err)
 	}
-	trials, states, err := Status(t.Context(), c, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trials, states := statusOf(t, c, s)
 	for i, trial := range trials {
 		r, err := s.Load(trial.ID)
 		if err != nil {
@@ -242,10 +233,7 @@ func TestSameTrialTwice(t *testing.T) {
 	if last.Total != 1 {
 		t.Errorf("%d trials, want 1", last.Total)
 	}
-	trials, _, err := Status(t.Context(), c, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trials, _ := statusOf(t, c, s)
 	results, missing, err := s.LoadAll(trials)
 	if err != nil || len(missing) > 0 || len(results) != 2 {
 		t.Fatalf("%d results, %d missing, %v", len(results), len(missing), err)
@@ -290,10 +278,10 @@ func TestDamagedResult(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, states, err := Status(t.Context(), c, s); err != nil || states[0] != Damaged {
-			t.Errorf("%s: status %v, %v", name, states, err)
+		if _, states := statusOf(t, c, s); states[0] != Damaged {
+			t.Errorf("%s: status %v", name, states)
 		}
-		if _, err := NewReport(t.Context(), c, s, "make"); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), path) {
+		if _, err := NewReport(t.Context(), Source{Config: c, Store: s, Command: "make"}, ReportOptions{}); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
 		}
 		var remarks []string
@@ -320,7 +308,7 @@ func TestDamagedResult(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewReport(t.Context(), c, s, "make"); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file") {
+		if _, err := NewReport(t.Context(), Source{Config: c, Store: s, Command: "make"}, ReportOptions{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "delete the file") {
 			t.Errorf("%s: report: error %v does not name the file and what to do", name, err)
 		}
 	}
@@ -351,7 +339,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "save result of trial") {
 			t.Errorf("error %v", err)
 		}
-		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 2 { // the link and the manifest
 			t.Errorf("files left: %v, %v", left, err)
 		}
 	})

@@ -24,6 +24,9 @@ func (e *Experiment) checkSettings() error {
 		if len(e.Grid[k]) == 0 {
 			return badKey("grid."+k, "no values: give at least one")
 		}
+		if name, ok := strings.CutPrefix(k, "model."); ok && e.Model[name] != nil {
+			return badKey("grid."+k, "the same experiment sets %s: leave one of them out, or give the grid the one value", k)
+		}
 		for _, s := range e.Settings {
 			if _, ok := s[k]; ok {
 				return badKey("grid."+k, "the list of settings has this key too: give it in one place")

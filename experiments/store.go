@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/errgroup"
 
 	"k8ntext/metrics"
 	"k8ntext/model"
@@ -29,10 +30,12 @@ type Result struct {
 	Classes    []Class           `json:"classes,omitempty"`
 	Confusion  Cells             `json:"confusion,omitempty"` // of the network: window positions under the paper protocol, else events
 	Margins    *Margins          `json:"margins,omitempty"`   // of the network's votes; nil under the paper protocol
-	History    *model.History    `json:"history,omitempty"`  // of the network; its seconds are cost
-	Training   map[string]string `json:"training,omitempty"` // what each baseline that learns was trained on
+	History    *model.History    `json:"history,omitempty"`   // of the network; its seconds are cost
+	Training   map[string]string `json:"training,omitempty"`  // what each baseline that learns was trained on
 	Cost       Cost              `json:"cost"`
 	Provenance Provenance        `json:"provenance"`
+
+	page []byte // of an explained network
 }
 
 // Sizes says how much a trial was trained and tested on.
@@ -123,10 +126,34 @@ func (s Store) State(id string) (State, error) {
 	return Done, nil
 }
 
+// states are those of many trials. Of 10,000 most of the time goes into opening files, so several are
+// opened at a time.
+func (s Store) states(trials []Trial) ([]State, error) {
+	states := make([]State, len(trials))
+	var group errgroup.Group
+	group.SetLimit(4)
+	const batch = 64
+	for from := 0; from < len(trials); from += batch {
+		group.Go(func() error {
+			for i := from; i < min(from+batch, len(trials)); i++ {
+				var err error
+				if states[i], err = s.State(trials[i].ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return states, group.Wait()
+}
+
 // Save writes a result so that a reader finds it whole or not at all, whatever ends the program.
 func (s Store) Save(r *Result) error {
 	text, err := r.encode()
 	if err != nil {
+		return err
+	}
+	if err := s.savePage(r); err != nil {
 		return err
 	}
 	if err := writeDurably(s.trialPath(r.Trial.ID), seal(text)); err != nil {

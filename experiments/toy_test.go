@@ -97,6 +97,20 @@ methods = ["network", "own-label", "naive-bayes"]
 `, corpus, toyModel, toyModel))
 }
 
+// statusOf plans a config and tells what the store has of each trial.
+func statusOf(t *testing.T, c *Config, s Store) ([]Trial, []State) {
+	t.Helper()
+	m, err := Freeze(t.Context(), c, on(portable(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := m.Status(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Trials(), status.States
+}
+
 func portable(t *testing.T) device.Kernels {
 	t.Helper()
 	k, err := device.Select("generic")

@@ -189,6 +189,24 @@ func TestBadInput(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "explain toy: ask the teacher about ") || !strings.HasSuffix(err.Error(), "the network has caught fire") {
 			t.Errorf("the error is %v, want one such as %s", err, want)
 		}
+		p, teacher = toyProblem(t, 300, 3)
+		teacher.fail = 310 // when rows are put to it again
+		if e, err := Explain(ctx, p, Options{Honest: HonestOptions{Bootstraps: -1}}); e != nil || err == nil || !strings.HasPrefix(err.Error(), "explain toy: fields exchanged between rows: ask the teacher about ") {
+			t.Errorf("the report is %v, the error %v", e, err)
+		}
+	})
+	t.Run("fewer rows than asked", func(t *testing.T) {
+		p, _ := toyProblem(t, 150, 3)
+		e, err := Explain(ctx, p, Options{Probes: 5000, Single: 50, Trustee: TrusteeOptions{Iterations: 2, Stability: 1, Samples: 9000}, Honest: HonestOptions{MaxLeaves: 9000, Bootstraps: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := e.Report.Trustee.Notes; len(n) != 1 || !strings.Contains(n[0], "all there are, instead of 9000") {
+			t.Errorf("notes %q", n)
+		}
+		if x := e.Report.Permuted[0]; x.Rows != e.Report.Report {
+			t.Errorf("%d rows were asked again, there are %d", x.Rows, e.Report.Report)
+		}
 	})
 	t.Run("a teacher that answers nonsense", func(t *testing.T) {
 		p, teacher := toyProblem(t, 200, 3)
@@ -423,8 +441,24 @@ func TestWilson(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for name, change := range map[string]func(*Problem, *toy){
-		"as it is":      func(*Problem, *toy) {},
-		"one class":     func(_ *Problem, teacher *toy) { teacher.rule = func([]int32) int32 { return 1 } },
+		"as it is":  func(*Problem, *toy) {},
+		"one class": func(_ *Problem, teacher *toy) { teacher.rule = func([]int32) int32 { return 1 } },
+		"never predicted": func(p *Problem, teacher *toy) { // nor by the tree, which is too small for class 7
+			p.Classes = append(p.Classes, "a class that nobody gives")
+			teacher.rule = func(row []int32) int32 {
+				if row[5] == 3 && row[6] == 3 {
+					return 7
+				}
+				return row[4] / 5
+			}
+		},
+		"constant features": func(p *Problem, _ *toy) {
+			table, err := tree.NewTable(p.Table.Rows(), len(p.Features), func(_ int, dst []int32) { clear(dst) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Table = table
+		},
 		"without time":  func(p *Problem, _ *toy) { p.Time, p.Group = nil, nil },
 		"truth and own": func(p *Problem, _ *toy) { p.Truth, p.Own = make([]int32, 800), make([]int32, 800); p.Truth[3] = -1 },
 		"500 classes": func(p *Problem, teacher *toy) {

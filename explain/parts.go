@@ -48,6 +48,11 @@ type Parts struct {
 	Purged   int    `json:"purged"`   // rows in no part because their group has rows in another
 }
 
+// known is the rows that are not for reporting, ascending.
+func (p *Parts) known() []int32 {
+	return sorted(append(append([]int32{}, p.Train...), p.Select...))
+}
+
 // Cut cuts the rows of a problem into parts.
 //
 // With times: contiguous blocks. A row less than Reach away from a row of another part would share

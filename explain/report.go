@@ -211,7 +211,8 @@ func (s *study) summary(method string, t *tree.Tree) Summary {
 type Published struct {
 	Full   Summary `json:"full"`
 	Pruned Summary `json:"pruned"`
-	// Equal is the honest tree cut to as many leaves as the pruned tree has.
+	// Equal is the honest tree of as many leaves as the pruned tree has. Its size being given, nothing is
+	// to be chosen: it is grown on the selecting rows too, as trustee's is.
 	Equal     Summary   `json:"honest_at_equal_leaves"`
 	Agreement float64   `json:"agreement"` // as published: its own included
 	Reward    float64   `json:"reward"`    // as published: too high, see [TrusteeResult]
@@ -220,7 +221,7 @@ type Published struct {
 }
 
 func (s *study) published() (err error) {
-	rows := sorted(append(append([]int32{}, s.h.Parts.Train...), s.h.Parts.Select...))
+	rows := s.h.Parts.known()
 	if len(rows) < 4 {
 		s.r.Notes = append(s.r.Notes, "mode trustee: too few rows to cut twice")
 		return nil
@@ -228,12 +229,26 @@ func (s *study) published() (err error) {
 	if s.t, err = trustee(s.ctx, s.p, s.a, rows, s.o.Trustee); err != nil {
 		return err
 	}
+	equal, err := s.ofSize(rows, s.t.Pruned.Leaves())
+	if err != nil {
+		return err
+	}
 	s.r.Trustee = &Published{
 		Full: s.summary("trustee, before pruning", s.t.Full), Pruned: s.summary("trustee", s.t.Pruned),
-		Equal:     s.summary("honest, as many leaves", s.h.Full.MaxLeaves(s.t.Pruned.Leaves())),
+		Equal:     s.summary("honest, as many leaves", equal),
 		Agreement: s.t.Agreement, Reward: s.t.Reward, Students: s.t.Students, Notes: s.t.Notes,
 	}
 	return nil
+}
+
+// ofSize is the tree of so many leaves, grown on rows.
+func (s *study) ofSize(rows []int32, leaves int) (*tree.Tree, error) {
+	g := grower{p: s.p, answers: s.a.of, o: s.o.Honest}
+	full, err := g.grow(rows, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	return full.MaxLeaves(leaves), nil
 }
 
 // Fold is both modes on another cut.
@@ -243,7 +258,7 @@ type Fold struct {
 	Leaves  int      `json:"leaves"`
 	Honest  Fidelity `json:"honest"`
 	Trustee Fidelity `json:"trustee"`
-	// Pruned is the size of trustee's tree, and Equal the honest tree at that size.
+	// Pruned is the size of trustee's tree, and Equal the honest tree of that size, see [Published].
 	Pruned int      `json:"pruned"`
 	Equal  Fidelity `json:"honest_at_equal_leaves"`
 	Reward float64  `json:"reward"`
@@ -257,7 +272,12 @@ func (s *study) folds() error {
 		if err != nil {
 			return err
 		}
-		t, err := trustee(s.ctx, s.p, s.a, sorted(append(append([]int32{}, h.Parts.Train...), h.Parts.Select...)), s.o.Trustee)
+		known := h.Parts.known()
+		t, err := trustee(s.ctx, s.p, s.a, known, s.o.Trustee)
+		if err != nil {
+			return err
+		}
+		equal, err := s.ofSize(known, t.Pruned.Leaves())
 		if err != nil {
 			return err
 		}
@@ -266,7 +286,7 @@ func (s *study) folds() error {
 		s.r.Folds = append(s.r.Folds, Fold{
 			Fold: fold, Rows: len(rows), Leaves: h.Leaves, Honest: h.Fidelity, Reward: t.Reward, Pruned: t.Pruned.Leaves(),
 			Trustee: s.p.fidelity(rows, want, classesOf(t.Pruned, s.p.Table, rows)),
-			Equal:   s.p.fidelity(rows, want, classesOf(h.Full.MaxLeaves(t.Pruned.Leaves()), s.p.Table, rows)),
+			Equal:   s.p.fidelity(rows, want, classesOf(equal, s.p.Table, rows)),
 		})
 	}
 	return nil

@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -12,6 +13,8 @@ import (
 // How much of a list a report shows.
 const (
 	maxListed   = 20
+	maxClasses  = 8 // of one node or leaf
+	maxValues   = 8 // of one feature
 	maxExamples = 40
 )
 
@@ -144,9 +147,19 @@ type ClassReport struct {
 // LeafReport is a rule with what became of it on the reporting rows.
 type LeafReport struct {
 	Rule
-	Text     string   `json:"text"`
-	Unseen   int      `json:"unseen"`   // reporting rows that come here
-	Fidelity Interval `json:"fidelity"` // share of those with the leaf's class; 0 to 1 of none
+	Text string `json:"text"`
+	// ClassShare is the share of the class's training rows that come here, and Classes what the leaf's
+	// training rows are, as shares of all training rows, those of most rows.
+	ClassShare float64     `json:"class_share"`
+	Classes    []ClassPart `json:"classes"`
+	Unseen     int         `json:"unseen"`   // reporting rows that come here
+	Fidelity   Interval    `json:"fidelity"` // share of those with the leaf's class; 0 to 1 of none
+}
+
+// ClassPart is a class with its share of something.
+type ClassPart struct {
+	Class string  `json:"class"`
+	Share float64 `json:"share"`
 }
 
 // AgainstTruth compares everybody with the truth on the reporting rows whose truth is known.
@@ -215,8 +228,21 @@ func (s *study) fidelities() error {
 			l.same++
 		}
 	}
+	root := &s.h.Tree.Nodes[0]
+	weights := make(map[int32]int64)
+	for _, w := range root.Classes {
+		weights[w.Class] = int64(w.Weight)
+	}
 	for _, rule := range s.p.Rules(s.h.Tree) {
 		x := LeafReport{Rule: rule, Text: rule.String(), Fidelity: wilson(0, 0)}
+		for _, w := range s.h.Tree.Nodes[rule.Leaf].Classes {
+			x.Classes = append(x.Classes, ClassPart{s.p.Classes[w.Class], float64(w.Weight) / float64(root.Weight)})
+			if w.Class == s.h.Tree.Nodes[rule.Leaf].Class {
+				x.ClassShare = float64(w.Weight) / float64(weights[w.Class])
+			}
+		}
+		slices.SortStableFunc(x.Classes, func(a, b ClassPart) int { return cmp.Compare(b.Share, a.Share) })
+		x.Classes = x.Classes[:min(maxClasses, len(x.Classes))]
 		if l := leaves[rule.Leaf]; l != nil {
 			x.Unseen, x.Fidelity = l.rows, wilson(ratio(l.same, l.rows), len(l.groups))
 		}
@@ -284,6 +310,7 @@ type NodeUse struct {
 	Node      int          `json:"node"`
 	Question  string       `json:"question"`
 	Depth     int          `json:"depth"`
+	Weight    int64        `json:"weight"`    // training rows that come here
 	Rows      float64      `json:"row_share"` // of the training rows
 	Left      float64      `json:"left_share"`
 	Right     float64      `json:"right_share"`
@@ -291,6 +318,14 @@ type NodeUse struct {
 	GiniRight float64      `json:"gini_right"`
 	Gain      float64      `json:"gain_share"`
 	Classes   []ClassSides `json:"classes"` // of most rows
+	Values    []ValueShare `json:"values"`  // of the feature that it asks for: the one that is asked for and the most frequent, then all others as one
+}
+
+// ValueShare is how frequent a value is among all training rows and among those that come to a node.
+type ValueShare struct {
+	Value string  `json:"value"`
+	All   float64 `json:"all"`
+	Here  float64 `json:"here"`
 }
 
 // ClassSides is how a question parts the rows of one class.
@@ -366,7 +401,7 @@ func (s *study) structure() error {
 		left, right := &t.Nodes[n.Left], &t.Nodes[n.Right]
 		total := float64(t.Nodes[0].Weight)
 		use := NodeUse{
-			Node: i, Question: s.p.Question(n), Depth: int(n.Depth), Rows: float64(n.Weight) / total,
+			Node: i, Question: s.p.Question(n), Depth: int(n.Depth), Weight: n.Weight, Rows: float64(n.Weight) / total,
 			Left: float64(left.Weight) / total, Right: float64(right.Weight) / total,
 			GiniLeft: left.Gini, GiniRight: right.Gini, Gain: t.Gain(i) / gain,
 		}
@@ -378,10 +413,70 @@ func (s *study) structure() error {
 			use.Classes = append(use.Classes, ClassSides{s.p.Classes[w.Class], weight[w.Class], int64(w.Weight) - weight[w.Class]})
 		}
 		slices.SortStableFunc(use.Classes, func(a, b ClassSides) int { return cmp.Compare(b.Left+b.Right, a.Left+a.Right) })
-		use.Classes = use.Classes[:min(8, len(use.Classes))]
+		use.Classes = use.Classes[:min(maxClasses, len(use.Classes))]
+		use.Values = s.values(i)
 		s.r.Nodes = append(s.r.Nodes, use)
 	}
 	return nil
+}
+
+// values counts the values of the feature that a node asks for. Rows count once, also where the tree was
+// grown on resampled ones.
+func (s *study) values(node int) []ValueShare {
+	t := s.h.Tree
+	feature := int(t.Nodes[node].Feature)
+	path := t.Path(node)
+	type count struct {
+		value     int32
+		all, here int
+	}
+	counts := make(map[int32]*count)
+	total := 0
+	for _, r := range s.h.Parts.Train {
+		v := s.p.Table.Value(int(r), feature)
+		if counts[v] == nil {
+			counts[v] = &count{value: v}
+		}
+		counts[v].all++
+		if s.comesTo(path, int(r)) {
+			counts[v].here++
+			total++
+		}
+	}
+	asked := func(c *count) int { // the value that is asked for comes first
+		if t.Nodes[node].Equal && float64(c.value) == t.Nodes[node].Threshold {
+			return 0
+		}
+		return 1
+	}
+	order := slices.SortedFunc(maps.Values(counts), func(a, b *count) int {
+		return cmp.Or(asked(a)-asked(b), cmp.Compare(b.here, a.here), cmp.Compare(b.all, a.all), cmp.Compare(a.value, b.value))
+	})
+	shares := make([]ValueShare, 0, maxValues+1)
+	rest := count{}
+	for i, c := range order {
+		if i < maxValues {
+			shares = append(shares, ValueShare{s.p.value(feature, c.value), ratio(c.all, len(s.h.Parts.Train)), ratio(c.here, total)})
+			continue
+		}
+		rest.all += c.all
+		rest.here += c.here
+	}
+	if n := len(order) - maxValues; n > 0 {
+		shares = append(shares, ValueShare{fmt.Sprintf("others (%d)", n), ratio(rest.all, len(s.h.Parts.Train)), ratio(rest.here, total)})
+	}
+	return shares
+}
+
+// comesTo tells whether a row takes a path from the root.
+func (s *study) comesTo(path []int, row int) bool {
+	for i, step := range path[:len(path)-1] {
+		n := &s.h.Tree.Nodes[step]
+		if n.GoesLeft(s.p.Table.Value(row, int(n.Feature))) != (path[i+1] == int(n.Left)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Pruning is the ways to one kind of smaller trees, measured on the selecting rows.
@@ -470,9 +565,10 @@ type TreeFacts struct {
 
 // ClassPair is the agreement of the candidates about one class.
 type ClassPair struct {
-	Class     string  `json:"class"`
-	Rows      int     `json:"rows"`
-	Agreement float64 `json:"agreement"`
+	Class     string    `json:"class"`
+	Rows      int       `json:"rows"`
+	Agreement float64   `json:"agreement"` // mean over pairs of trees
+	Trees     []float64 `json:"trees"`     // of each tree with the teacher
 }
 
 // RuleCount is how many of the trees have something.
@@ -513,12 +609,16 @@ func (s *study) stability() error {
 	for _, c := range s.r.Answers[:min(maxListed, len(s.r.Answers))] {
 		pair := ClassPair{Class: c.Class}
 		same, of := 0, 0
+		right := make([]int, len(answers))
 		for i := range rows {
 			if s.p.Classes[s.teacher[i]] != c.Class {
 				continue
 			}
 			pair.Rows++
 			for a := range answers {
+				if answers[a][i] == s.teacher[i] {
+					right[a]++
+				}
 				for b := range a {
 					of++
 					if answers[a][i] == answers[b][i] {
@@ -529,6 +629,9 @@ func (s *study) stability() error {
 		}
 		if pair.Rows > 0 && of > 0 {
 			pair.Agreement = ratio(same, of)
+			for _, n := range right {
+				pair.Trees = append(pair.Trees, ratio(n, pair.Rows))
+			}
 			st.Classes = append(st.Classes, pair)
 		}
 	}

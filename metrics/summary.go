@@ -64,7 +64,8 @@ func bounds(metric string) (least, most float64) {
 	case strings.HasPrefix(metric, Kappa):
 		return -1, 1
 	case strings.HasPrefix(metric, Accuracy), strings.HasPrefix(metric, F1Macro), strings.HasPrefix(metric, PrecisionMacro),
-		metric == RecallMacro, strings.HasPrefix(metric, Predicted):
+		metric == RecallMacro, strings.HasPrefix(metric, Predicted), strings.HasPrefix(metric, Coverage),
+		metric == AUROCUnseen, metric == AUROCWrong:
 		return 0, 1
 	}
 	return math.Inf(-1), math.Inf(1)
@@ -110,7 +111,7 @@ func OverTrainings(records []Record) []Record {
 		r := trainings[0]
 		r.Seed = 0
 		r.N = len(values)
-		r.Value, r.Low, r.High, r.Note = medianInterval(values)
+		r.Value, r.Low, r.High, r.Note = MedianInterval(values)
 		merged = append(merged, r)
 
 		mean, std := MeanStd(values)
@@ -121,7 +122,10 @@ func OverTrainings(records []Record) []Record {
 	return merged
 }
 
-func medianInterval(values []float64) (median, low, high float64, note string) {
+// MedianInterval returns the median of the values of several trainings with its exact non-parametric
+// interval ([benchmath.AssumeNothing]) and what it covers; below n = 6, where none exists at 95 %, low and
+// high are the median and the note says "n too small".
+func MedianInterval(values []float64) (median, low, high float64, note string) {
 	thresholds := benchmath.DefaultThresholds
 	s := benchmath.AssumeNothing.Summary(benchmath.NewSample(slices.Clone(values), &thresholds), confidence)
 	if math.IsInf(s.Lo, 0) || math.IsInf(s.Hi, 0) {

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"k8ntext/dataset"
 	"k8ntext/dataset/feature"
@@ -29,11 +30,21 @@ type Config struct {
 	Input string `toml:"input" json:"input"`
 	// Embedding is the length of those vectors; 0 with input "ids".
 	Embedding int `toml:"embedding" json:"embedding,omitempty"`
-	// Units1 is the number of units per direction of the first recurrent layer; 0 means four per
-	// feature, as the paper.
+	// Architecture is "bilstm", the paper's, "lstm", "mlp", "cnn" or "transformer", see [Architecture].
+	Architecture Architecture `toml:"architecture" json:"architecture,omitzero"`
+	// Layers is the number of recurrent, dense or convolution layers, or of the Transformer's blocks; 0
+	// means 2, as the paper.
+	Layers int `toml:"layers" json:"layers,omitzero"`
+	// Units1 is the number of units per direction of the first recurrent layer, or of the first layer of
+	// another architecture, and the width of a Transformer; 0 means four per feature, as the paper.
 	Units1 int `toml:"units1" json:"units1"`
-	// Units2 is the same for the second layer; 0 means three per feature, as the paper.
+	// Units2 is the same for every further layer, and for a Transformer's dense layers; 0 means three per
+	// feature, as the paper.
 	Units2 int `toml:"units2" json:"units2"`
+	// Reach is how many events on either side a layer of an mlp or cnn takes in.
+	Reach int `toml:"reach" json:"reach,omitzero"`
+	// Heads is the number of a Transformer's attentions side by side; it divides units1.
+	Heads int `toml:"heads" json:"heads,omitzero"`
 	// Dropout is the share of the second layer's outputs that a training step leaves out.
 	Dropout float64 `toml:"dropout" json:"dropout"`
 
@@ -86,15 +97,16 @@ func PaperConfig() Config {
 	}
 }
 
-// DefaultConfig is the setting of the shipped model: features without names and versions, embedded,
-// with what a foreign log may lack dropped at random in training.
+// DefaultConfig is the setting of the shipped model: no names and versions but how an event lies to others
+// of its log, embedded, labels copied from related requests, and what a foreign log may lack or have at
+// once dropped and overlaid at random in training (docs/learning.md).
 func DefaultConfig() Config {
 	return Config{
-		Window: 40, Features: "honest", Labels: "default",
+		Window: 40, Features: "linked", Labels: "default", Copy: true,
 		Input: InputEmbedding, Embedding: 64, Units1: 128, Units2: 96, Dropout: 0.4,
-		Batch: 32, MaxEpochs: 40, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.3, ReducePatience: 3,
-		Stride: 4, ValidationStride: 4,
-		DropUserAgent: 0.2, DropValue: 0.02,
+		Batch: 32, MaxEpochs: 20, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.3, ReducePatience: 3,
+		Stride: 4, WindowsPerEpoch: 8000, ValidationStride: 4,
+		DropUserAgent: 0.2, DropValue: 0.02, BodyDropout: 0.3, Interleave: 4,
 	}
 }
 
@@ -116,6 +128,7 @@ const (
 	maxBatch     = 1 << 16
 	maxUnits     = 1 << 14
 	maxEmbedding = 1 << 14
+	maxLayers    = 64
 	maxCount     = 1 << 30
 )
 
@@ -127,6 +140,9 @@ func (c Config) Validate() error {
 		low, high int
 	}{
 		{key: "window", value: c.Window, low: 1, high: maxWindow},
+		{key: "layers", value: c.Layers, low: 0, high: maxLayers},
+		{key: "reach", value: c.Reach, low: 0, high: maxWindow},
+		{key: "heads", value: c.Heads, low: 0, high: maxUnits},
 		{key: "units1", value: c.Units1, low: 0, high: maxUnits},
 		{key: "units2", value: c.Units2, low: 0, high: maxUnits},
 		{key: "batch", value: c.Batch, low: 1, high: maxBatch},
@@ -175,6 +191,9 @@ func (c Config) Validate() error {
 	default:
 		return fmt.Errorf("model config: input = %q: use %q or %q", c.Input, InputIDs, InputEmbedding)
 	}
+	if err := c.validateArchitecture(); err != nil {
+		return err
+	}
 	if c.Labels != "paper" && c.Labels != "default" {
 		return fmt.Errorf("model config: labels = %q: use paper or default", c.Labels)
 	}
@@ -183,6 +202,26 @@ func (c Config) Validate() error {
 	}
 	if c.Copy && c.ties() == 0 {
 		return fmt.Errorf("model config: copy = true: features = %q ties events to no others; use features = \"linked\"", c.Features)
+	}
+	return nil
+}
+
+// validateArchitecture reports a key that the architecture cannot have or has no use for.
+func (c Config) validateArchitecture() error {
+	a := c.Architecture
+	if a != "" && !slices.Contains(Architectures(), a) {
+		return fmt.Errorf("model config: architecture = %q: use one of %q", a, Architectures())
+	}
+	neighbours := a == MLP || a == CNN
+	switch {
+	case c.Reach != 0 && !neighbours:
+		return fmt.Errorf("model config: reach = %d: is for architecture = %q and %q", c.Reach, MLP, CNN)
+	case c.Heads != 0 && a != Transformer:
+		return fmt.Errorf("model config: heads = %d: is for architecture = %q", c.Heads, Transformer)
+	case a == Transformer && (c.Heads == 0 || c.Units1 == 0 || c.Units1%c.Heads != 0):
+		return fmt.Errorf("model config: heads = %d with units1 = %d: architecture = %q needs both, and heads that divide units1", c.Heads, c.Units1, a)
+	case a == CNN && c.Layers > maxConvolutions:
+		return fmt.Errorf("model config: layers = %d: architecture = %q takes at most %d", c.Layers, a, maxConvolutions)
 	}
 	return nil
 }
@@ -213,6 +252,7 @@ func (c Config) Network(sizes []int, m int) NetworkConfig {
 		Window: c.Window, Fields: len(sizes), Components: c.outputs(), Classes: m,
 		Input: c.Input, EmbeddingDim: c.Embedding,
 		Units1: c.Units1, Units2: c.Units2, Dropout: float32(c.Dropout),
+		Architecture: c.Architecture, Depth: c.Layers, Reach: c.Reach, Heads: c.Heads,
 	}
 	if c.Input == InputEmbedding {
 		for _, s := range sizes {

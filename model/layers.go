@@ -11,22 +11,20 @@ type Layer struct {
 	Statistics int    `json:"statistics"` // running mean and variance of a batch normalisation
 }
 
-// Layers describes the network from input to output. The numbers add up to those of Parameters.
+// Layers describes a valid network from input to output. The numbers add up to those of Parameters.
 func (c NetworkConfig) Layers() []Layer {
 	out := c.Components * c.Classes
-	layers := []Layer{
-		{Name: "embedding", Kind: "sum of a learned vector per field", Output: c.EmbeddingDim},
-		{Name: "lstm1", Kind: "bidirectional LSTM", Output: 2 * c.Units1},
-		{Name: "norm1", Kind: "batch normalisation", Output: 2 * c.Units1},
-		{Name: "lstm2", Kind: "bidirectional LSTM", Output: 2 * c.Units2},
-		{Name: "dropout", Kind: "dropout", Output: 2 * c.Units2},
-		{Name: "dense", Kind: "dense, ReLU", Output: out},
-		{Name: "norm2", Kind: "batch normalisation", Output: out},
-		{Name: "softmax", Kind: "one softmax per component", Output: out},
-	}
+	input := Layer{Name: "embedding", Kind: "sum of a learned vector per field", Output: c.EmbeddingDim}
 	if c.Input == InputIDs {
-		layers[0] = Layer{Name: "ids", Kind: "one number per field", Output: c.Fields}
+		input = Layer{Name: "ids", Kind: "one number per field", Output: c.Fields}
 	}
+	layers := append([]Layer{input}, c.body().layers(c)...)
+	layers = append(layers,
+		Layer{Name: "dropout", Kind: "dropout", Output: layers[len(layers)-1].Output},
+		Layer{Name: "dense", Kind: "dense, ReLU", Output: out},
+		Layer{Name: "norm2", Kind: "batch normalisation", Output: out},
+		Layer{Name: "softmax", Kind: "one softmax per component", Output: out},
+	)
 	for _, s := range c.tensors() {
 		layer, _, _ := strings.Cut(s.name, "/")
 		for i := range layers {

@@ -23,7 +23,8 @@ const (
 
 // NetworkConfig is the shape of the network: (embedding), bidirectional LSTM, batch normalisation,
 // bidirectional LSTM, dropout, dense layer with ReLU at every position, batch normalisation, and one
-// softmax over Classes for each of Components (paper, section 4.3).
+// softmax over Classes for each of Components (paper, section 4.3); or another [Architecture] before the
+// dropout.
 type NetworkConfig struct {
 	Window       int     // W, events of a window; the paper: 60
 	Fields       int     // features of an event; the paper: 39
@@ -35,6 +36,11 @@ type NetworkConfig struct {
 	Units1       int     // units of the first LSTM in each direction; the paper: 4*39
 	Units2       int     // units of the second; the paper: 3*39
 	Dropout      float32 // before the dense layer; the paper: 0.4
+
+	Architecture Architecture
+	Depth        int // layers of the body, all but the first of Units2; 0: the paper's 2
+	Reach        int // MLP and CNN: events on either side that a layer takes in
+	Heads        int // Transformer: of the attention
 }
 
 // Validate reports the first setting that no network can have.
@@ -66,6 +72,16 @@ func (c NetworkConfig) Validate() error {
 		if f.value < 1 || f.value > 1<<20 {
 			return fmt.Errorf("network: %s is %d: want 1 to %d", f.name, f.value, 1<<20)
 		}
+	}
+	if c.Depth < 0 || c.Depth > maxLayers {
+		return fmt.Errorf("network: Depth is %d: want 0 to %d", c.Depth, maxLayers)
+	}
+	body := c.body()
+	if body == nil {
+		return fmt.Errorf("network: unknown architecture %q: want one of %q", c.Architecture, Architectures())
+	}
+	if err := body.validate(c); err != nil {
+		return err
 	}
 	if !(c.Dropout >= 0 && c.Dropout < 1) {
 		return fmt.Errorf("network: Dropout is %v: want at least 0 and below 1", c.Dropout)
@@ -171,49 +187,21 @@ func (s tensorSpec) size() int {
 	return n
 }
 
+// tensors are all of the network in their order; none where its architecture is not known.
 func (c NetworkConfig) tensors() []tensorSpec {
-	constant := func(v float32) func([]float32, *rand.Rand) {
-		return func(data []float32, _ *rand.Rand) {
-			for i := range data {
-				data[i] = v
-			}
-		}
+	body := c.body()
+	if body == nil {
+		return nil
 	}
-	glorot := func(in, out int) func([]float32, *rand.Rand) {
-		return func(data []float32, r *rand.Rand) { rnn.GlorotUniform(data, in, out, r) }
-	}
-	var s []tensorSpec
-	add := func(name string, trainable bool, init func([]float32, *rand.Rand), shape ...int) {
-		s = append(s, tensorSpec{name: name, shape: shape, trainable: trainable, init: init})
-	}
-	lstm := func(name string, in, units int) {
-		for _, direction := range []string{"/forward", "/backward"} {
-			add(name+direction+"/kernel", true, glorot(in, 4*units), in, 4*units)
-			add(name+direction+"/recurrent", true, func(data []float32, r *rand.Rand) {
-				rnn.Orthogonal(data, units, 4*units, r)
-			}, units, 4*units)
-			add(name+direction+"/bias", true, func(data []float32, _ *rand.Rand) { rnn.LSTMBias(data, units) }, 4*units)
-		}
-	}
-	norm := func(name string, n int) {
-		add(name+"/gamma", true, constant(1), n)
-		add(name+"/beta", true, constant(0), n)
-		add(name+"/mean", false, constant(0), n)
-		add(name+"/variance", false, constant(1), n)
-	}
-
+	var l tensorList
 	in, out := c.Fields, c.Components*c.Classes
 	if c.Input == InputEmbedding {
-		add("embedding/table", true, func(data []float32, r *rand.Rand) { rnn.Uniform(data, .05, r) }, c.Vocabulary, c.EmbeddingDim)
+		l.add("embedding/table", true, func(data []float32, r *rand.Rand) { rnn.Uniform(data, .05, r) }, c.Vocabulary, c.EmbeddingDim)
 		in = c.EmbeddingDim
 	}
-	lstm("lstm1", in, c.Units1)
-	norm("norm1", 2*c.Units1)
-	lstm("lstm2", 2*c.Units1, c.Units2)
-	add("dense/kernel", true, glorot(2*c.Units2, out), 2*c.Units2, out)
-	add("dense/bias", true, constant(0), out)
-	norm("norm2", out)
-	return s
+	l.dense("dense", body.tensors(c, &l, in), out)
+	l.norm("norm2", out)
+	return l
 }
 
 // Batch is the input of a network: B windows of W events, time-major. Row t*B+b is event t of window
@@ -743,59 +731,32 @@ func (n *Network) build(training bool) (*graph, error) {
 	}
 	present := g.Floats("present", n.present, rows)
 
-	// The layers in order; each does nothing after an error.
-	var x *gorgonia.Node
-	var err error
-	apply := func(name string, f func() (*gorgonia.Node, error)) {
-		if err != nil {
-			return
-		}
-		if x, err = f(); err != nil {
-			err = fmt.Errorf("network: build %s: %w", name, err)
-		}
-	}
-	direction := func(name string) rnn.LSTMWeights {
-		return rnn.LSTMWeights{Kernel: nodes[name+"/kernel"], Recurrent: nodes[name+"/recurrent"], Bias: nodes[name+"/bias"]}
-	}
-	lstm := func(name string, inputGradient bool) {
-		apply(name, func() (*gorgonia.Node, error) {
-			return g.BiLSTM(x, present, direction(name+"/forward"), direction(name+"/backward"), inputGradient)
-		})
-	}
-	norm := func(name string) {
-		apply(name, func() (*gorgonia.Node, error) {
-			return g.BatchNorm(x, present, nodes[name+"/gamma"], nodes[name+"/beta"],
-				rnn.Moments{Mean: moments[name+"/mean"], Variance: moments[name+"/variance"]})
-		})
-	}
-
+	b := &builder{graph: g, nodes: nodes, moments: moments, present: present}
 	if c.Input == InputEmbedding {
 		ids := g.Ints("ids", n.ids, rows, c.Fields)
-		apply("embedding", func() (*gorgonia.Node, error) { return g.Embedding(ids, nodes["embedding/table"]) })
+		b.apply("embedding", func() (*gorgonia.Node, error) { return g.Embedding(ids, nodes["embedding/table"]) })
 	} else {
-		x = g.Floats("ids", n.numbers, rows, c.Fields)
+		b.x = g.Floats("ids", n.numbers, rows, c.Fields)
 	}
-	lstm("lstm1", c.Input == InputEmbedding)
-	norm("norm1")
-	lstm("lstm2", true)
-	apply("dropout", func() (*gorgonia.Node, error) { return g.Dropout(x, c.Dropout, n.options.Seed) })
-	apply("dense", func() (*gorgonia.Node, error) { return g.DenseReLU(x, nodes["dense/kernel"], nodes["dense/bias"]) })
-	norm("norm2")
+	c.body().build(c, b)
+	b.apply("dropout", func() (*gorgonia.Node, error) { return g.Dropout(b.x, c.Dropout, n.options.Seed) })
+	b.dense("dense")
+	b.norm("norm2")
 	if !training {
-		apply("softmax", func() (*gorgonia.Node, error) { return g.LogSoftmax(x, c.Components) })
-		if err != nil {
-			return nil, err
+		b.apply("softmax", func() (*gorgonia.Node, error) { return g.LogSoftmax(b.x, c.Components) })
+		if b.err != nil {
+			return nil, b.err
 		}
-		out.output = x
+		out.output = b.x
 		out.machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.EvalMode())
 		return out, n.allocated()
 	}
 
 	targets := g.Ints("targets", n.targets, rows, c.Components)
 	weight := g.Floats("weight", n.weight, rows)
-	apply("loss", func() (*gorgonia.Node, error) { return g.SoftmaxFocal(x, targets, weight) })
-	if err != nil {
-		return nil, err
+	b.apply("loss", func() (*gorgonia.Node, error) { return g.SoftmaxFocal(b.x, targets, weight) })
+	if b.err != nil {
+		return nil, b.err
 	}
 	var trainable []*gorgonia.Node
 	for _, w := range out.weights {
@@ -803,10 +764,10 @@ func (n *Network) build(training bool) (*graph, error) {
 			trainable = append(trainable, w)
 		}
 	}
-	if err := g.Gradients(x, trainable...); err != nil {
+	if err := g.Gradients(b.x, trainable...); err != nil {
 		return nil, fmt.Errorf("network: differentiate: %w", err)
 	}
-	out.output = x
+	out.output = b.x
 	out.machine = gorgonia.NewTapeMachine(g.Expr)
 	return out, n.allocated()
 }

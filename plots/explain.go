@@ -108,8 +108,7 @@ func Bars(id, title, note string, bars []Bar) (*Figure, error) {
 		for i, b := range bars {
 			y := vg.Points((float64(i) + .5) * height)
 			c.FillText(name, top(c, vg.Point{X: wide - vg.Points(6), Y: y}), names[i])
-			min, max := top(c, vg.Point{X: wide, Y: y + vg.Points(5)}), top(c, vg.Point{X: at(b.Value), Y: y - vg.Points(5)})
-			c.FillPolygon(blue, []vg.Point{min, {X: max.X, Y: min.Y}, max, {X: min.X, Y: max.Y}})
+			bar(c, blue, wide, at(b.Value), y, 5)
 			label, end := fmt.Sprintf("%.3f", b.Value), b.Value
 			if b.Low != b.High {
 				low, high := top(c, vg.Point{X: at(b.Low), Y: y}), top(c, vg.Point{X: at(b.High), Y: y})

@@ -90,7 +90,30 @@ func TestDiagrams(t *testing.T) {
 	}
 	samePicture(t, l, "lines.png")
 
+	stacks := []Stack{{Name: "verb@0 = delete: yes"}, {Name: "no"}, {Name: "\x1b[31m<script>", Parts: []Part{{"class 0", .1}}}}
+	for i := range 9 {
+		stacks[i%2].Parts = append(stacks[i%2].Parts, Part{fmt.Sprintf("class %d", i), float64(9-i) / 45})
+	}
+	stacks[0].Parts = append(stacks[0].Parts, Part{"", .3})
+	s, err := Stacks("s", "", "", stacks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samePicture(t, s, "stacks.png")
+	h, err := Histograms("h", "", "", []Histogram{
+		{"verb@0 = delete? rule 1", []Bin{{"delete", .2, .9}, {"get", .5, 0}, {"4 other values", .3, .1}}},
+		{"\x1b[31m<script>", []Bin{{"", 1, 1}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	samePicture(t, h, "histograms.png")
+
 	for name, err := range map[string]error{
+		"no stacks":         second(Stacks("s", "", "", nil)),
+		"a part of NaN":     second(Stacks("s", "", "", []Stack{{Parts: []Part{{Value: math.NaN()}}}})),
+		"no values":         second(Histograms("h", "", "", []Histogram{{}})),
+		"a share of two":    second(Histograms("h", "", "", []Histogram{{Bins: []Bin{{All: 2}}}})),
 		"no cells":          second(Matrix("m", "", "", nil, nil, nil)),
 		"ragged":            second(Matrix("m", "", "", []string{"a", "b"}, []string{"c"}, [][]float64{{1}, {1, 2}})),
 		"no bars":           second(Bars("b", "", "", nil)),

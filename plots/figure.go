@@ -61,6 +61,10 @@ func (f *Figure) Write(w io.Writer, format string) error {
 	return nil
 }
 
+// Pixels is the figure's width on a screen of 96 pixels to the inch, at which its text is as large as it is
+// meant to be.
+func (f *Figure) Pixels() int { return int(math.Round(f.width.Dots(96))) }
+
 var pdfDate = regexp.MustCompile(`/(CreationDate|ModDate) \(D:\d{14}`)
 
 // undated sets the dates in a PDF to a fixed one of the same length, since the rest of the file is

@@ -181,7 +181,7 @@ func TestTicks(t *testing.T) {
 func goldenTables(t *testing.T) []*Table {
 	p := paperValues(t)
 	windows := []WindowRow{
-		{Length: 5, F1: []float64{0.61, 0.63}, TrainSeconds: []float64{10, 11}, InferMS: []float64{0.2, 0.22}, Steps: []float64{900, 900}, TrainEvents: []float64{9801, 9802}, TestWindows: []float64{981, 981}},
+		{Length: 5, F1: []float64{0.61, 0.63}, TrainSeconds: []float64{10, 11}, InferMS: []float64{0.2, 0.22}, Steps: []float64{900, 900}, TrainEvents: []float64{9801, 9802}, TestWindows: []float64{981, 981}, Interval: "0.6200\nn too small"},
 		{Length: 60, F1: []float64{0.9}, TrainSeconds: []float64{100}, InferMS: []float64{1.25}, Steps: []float64{900}, TrainEvents: []float64{9802}, TestWindows: []float64{975}},
 		{Length: 61}, // not in the paper, and no trial has ended
 	}

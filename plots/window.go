@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 
@@ -16,22 +17,23 @@ type WindowRow struct {
 	Steps        []float64 // optimiser steps
 	TrainEvents  []float64 // distinct events of the training windows
 	TestWindows  []float64 // windows that were labelled in the measured time
+	Interval     string    // of F1's median, in words; "": no training
 }
 
 // WindowTraining is the paper's Table 5: training time and F1 by window length.
 func WindowTraining(rows []WindowRow, p Paper, note string) *Table {
 	t := &Table{
 		ID: "table5", Title: "Table 5: training time and F1 score by window size", Note: note,
-		Columns: []string{"W", "n", "train events", "steps", "train s", "F1", "paper: train s", "paper: F1"},
+		Columns: []string{"W", "n", "train events", "steps", "train s", "F1", "F1, median", "paper: train s", "paper: F1"},
 	}
 	for _, r := range rows {
 		cells := []string{
 			strconv.Itoa(r.Length), strconv.Itoa(len(r.F1)), roundedMean(r.TrainEvents), roundedMean(r.Steps),
-			meanDeviation(r.TrainSeconds, 1), meanDeviation(r.F1, 4), none, none,
+			meanDeviation(r.TrainSeconds, 1), meanDeviation(r.F1, 4), cmp.Or(r.Interval, none), none, none,
 		}
 		if w := p.Window(r.Length); w != nil {
-			cells[6] = fmt.Sprintf("%.2f ± %.2f", w.TrainSeconds[0], w.TrainSeconds[1])
-			cells[7] = fmt.Sprintf("%.4f ± %.4f", w.F1[0], w.F1[1])
+			cells[7] = fmt.Sprintf("%.2f ± %.2f", w.TrainSeconds[0], w.TrainSeconds[1])
+			cells[8] = fmt.Sprintf("%.4f ± %.4f", w.F1[0], w.F1[1])
 		}
 		t.Rows = append(t.Rows, cells)
 	}

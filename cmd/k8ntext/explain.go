@@ -110,24 +110,10 @@ corpus, and explained on that part.`,
 				return err
 			}
 			w.Seen = seen
-			rows, err := x.windows(tagger, corpus, w)
+			e, paths, err := x.report(cmd.Context(), p, tagger, corpus, w, o, out)
 			if err != nil {
 				return err
 			}
-			defer rows.Close()
-			o.Honest.Seed, o.Trustee.Seed = x.seed, x.seed
-			o.Honest.MaxLeaves, o.Honest.Workers, o.Trustee.Workers = x.maxLeaves, x.threads, x.threads
-			o.Progress = func(step string) { p.show("%s", step) }
-			e, err := explain.Explain(cmd.Context(), rows.Problem, o)
-			if err != nil {
-				return err
-			}
-			p.show("writing")
-			paths, err := page.Write(out, e)
-			if err != nil {
-				return err
-			}
-			p.done()
 			if a.output == "json" {
 				return e.Report.WriteJSON(a.stdout)
 			}
@@ -151,6 +137,26 @@ corpus, and explained on that part.`,
 	c.Flags().Float64Var(&o.Trustee.SampleShare, "sample", .5, "mode trustee: share of the rows in a draw")
 	c.Flags().IntVar(&o.Trustee.TopK, "top-k", 10, "mode trustee: branches that pruning keeps")
 	return c
+}
+
+// report explains windows of a corpus and writes the report to a folder.
+func (x *explainFlags) report(ctx context.Context, p *progress, t *model.Tagger, c *dataset.Corpus, w windows.Options, o explain.Options, out string) (*explain.Explanation, []string, error) {
+	rows, err := x.windows(t, c, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	o.Honest.Seed, o.Trustee.Seed = x.seed, x.seed
+	o.Honest.MaxLeaves, o.Honest.Workers, o.Trustee.Workers = x.maxLeaves, x.threads, x.threads
+	o.Progress = func(step string) { p.show("%s", step) }
+	e, err := explain.Explain(ctx, rows.Problem, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.show("writing")
+	paths, err := page.Write(out, e)
+	p.done()
+	return e, paths, err
 }
 
 // explained gives the model to explain, its corpus, and which events may be used: with a fold, a model

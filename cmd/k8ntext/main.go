@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"k8ntext/model/device/opencl"
+	"k8ntext/experiments"
 )
 
 // Exit codes, the same for every command.
@@ -127,9 +127,9 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil, errors.Is(err, experiments.ErrDrained):
 		return exitInterrupted
-	case errors.Is(err, opencl.ErrUnavailable), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EMFILE):
+	case experiments.Retryable(err):
 		return exitRetryable
 	}
 	return exitFailure

@@ -13,6 +13,8 @@ import (
 
 	"k8ntext/dataset"
 	"k8ntext/experiments"
+	"k8ntext/explain"
+	"k8ntext/explain/windows"
 	"k8ntext/model"
 )
 
@@ -57,6 +59,8 @@ func (a *app) trainCommand() *cobra.Command {
 		out        string
 		checkpoint string
 		seed       uint64
+		explained  string
+		unseen     []string
 	)
 	c := &cobra.Command{
 		Use:   "train",
@@ -67,14 +71,22 @@ knows the events that it was trained on and is not scored on them.
 
 Interrupted with --checkpoint, the same command goes on where it was, to the bit.
 It may go on on another device or on other kernels: the result then differs in its
-last bits, and the model file names both.`,
+last bits, and the model file names both.
+
+With --explain FOLDER the trained model is explained as explain report does, on the
+windows of --explain-corpus; without that on those of its training, and the report
+says so.`,
 		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
   k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
+  k8ntext train --corpus base-dev -m base.k8ntext --explain explained --explain-corpus busy-dev
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usagef("no model file: name it with -m FILE")
+			}
+			if explained == "" && unseen != nil {
+				return usagef("--explain-corpus says on what to explain: name a folder for the report with --explain")
 			}
 			config, err := m.config()
 			if err != nil {
@@ -108,7 +120,23 @@ last bits, and the model file names both.`,
 			if err := tagger.Save(out); err != nil {
 				return err
 			}
-			return a.reportTraining(out, tagger, history)
+			if err := a.reportTraining(out, tagger, history); err != nil || explained == "" {
+				return err
+			}
+			if unseen != nil {
+				if corpus, err = experiments.LoadCorpus(cmd.Context(), unseen, config.Labels); err != nil {
+					return err
+				}
+				a.reportSkipped(corpus.Read)
+			}
+			x := explainFlags{engine: e, component: windows.Label, seed: seed}
+			p = a.newProgress()
+			defer p.done()
+			found, paths, err := x.report(cmd.Context(), p, tagger, corpus, windows.Options{Seen: unseen == nil}, explain.Options{}, explained)
+			if err != nil || a.output == "json" {
+				return err
+			}
+			return reportExplained(a.stdout, found, paths[0], len(paths))
 		},
 	}
 	m.add(c)
@@ -118,6 +146,8 @@ last bits, and the model file names both.`,
 	c.Flags().StringVarP(&out, "model", "m", "", "model file to write")
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")
+	c.Flags().StringVar(&explained, "explain", "", "folder for a trust report of the trained model, see explain report")
+	c.Flags().StringSliceVar(&unseen, "explain-corpus", nil, "corpus whose windows the trust report explains; none: those of the training")
 	return c
 }
 

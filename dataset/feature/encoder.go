@@ -145,13 +145,13 @@ func (e *Encoder) each(events []*audit.Event, visit func(event, field int, v val
 		}
 		return
 	}
-	e.relate(events, func(i int, r *relations) {
+	relate(events, func(i int, r *relations) {
 		e.read(p, &row{event: events[i], relations: r}, func(f int, v value) { visit(i, f, v) })
 	})
 }
 
 // relate gives every event of one log its relations. Deeds have the events' places as tags.
-func (e *Encoder) relate(events []*audit.Event, visit func(event int, r *relations)) {
+func relate(events []*audit.Event, visit func(event int, r *relations)) {
 	links, given := newLinker(), 0
 	give := func(end bool) {
 		for w, ok := links.next(end); ok; w, ok = links.next(end) {
@@ -332,7 +332,7 @@ func (e *Encoder) Parts(events []*audit.Event, parts [][]int32) (ids, tied Matri
 			e.each(log, func(i, f int, v value) { ids.IDs[int(part[i])*ids.Fields+f] = e.id(f, v) })
 			continue
 		}
-		e.relate(log, func(i int, r *relations) {
+		relate(log, func(i int, r *relations) {
 			at := int(part[i])
 			e.read(p, &row{event: log[i], relations: r}, func(f int, v value) { ids.Row(at)[f] = e.id(f, v) })
 			for k, d := range r.ties() {

@@ -124,8 +124,9 @@ type relations struct {
 	own      deed // the client's next change to the same object, where it asks for one
 }
 
-// choice is what following the relations by rule gives, and by which: identity propagation. What a
-// person reads just before a change is part of that.
+// choice is what following the relations by the simplest rule gives, and by which, for the network to see:
+// identity propagation without what [Causes] knows of certain kinds of objects. What a person reads just before
+// a change is part of that.
 func (r *relations) choice() (deed, string) {
 	if r.person {
 		soon := func(d deed) bool { return d.there() && d.at.Sub(r.self.at) < time.Second }
@@ -148,6 +149,66 @@ func (r *relations) choice() (deed, string) {
 		return r.self, "own"
 	}
 	return d, by
+}
+
+// origin is the request that the event goes back to, as [Causes] says.
+func (r *relations) origin() deed {
+	d, by := r.choice()
+	switch {
+	case r.person && by == "own" && r.self.resource == "events" && r.self.verb == "get" && r.burst.there():
+		return r.burst
+	case r.person || r.self.resource == "":
+		return d
+	case r.self.verb == "watch":
+		return r.self
+	case !r.cause.there():
+		return d
+	}
+	d = r.cause
+	switch {
+	case r.self.followsPods() && r.stir.there():
+		d = r.stir
+	case d.resource == "pods" && d.subresource == "eviction" && r.before.resource == "nodes":
+		d = r.before
+	}
+	if r.namespace.number > d.number {
+		d = r.namespace
+	}
+	return d
+}
+
+// followsPods tells of what controllers write anew when pods of the namespace come, go and change, whoever
+// made the object itself.
+func (d deed) followsPods() bool {
+	switch d.resource {
+	case "endpoints", "endpointslices.discovery.k8s.io":
+		return d.verb == "update" && d.subresource == ""
+	case "poddisruptionbudgets.policy":
+		return d.verb == "update" && d.subresource == "status"
+	}
+	return false
+}
+
+// Causes gives for every event of one log the event that it goes back to by rule, as an index; the event
+// itself where the rule names no other. It is identity propagation and learns nothing:
+//
+//   - What a person or a CI account reads goes to the change or watch that the same client begins within a
+//     second, discovery to the next request of any kind; events that are listed go to the first request of
+//     the burst, which describes their object. All else that people ask for is its own cause.
+//   - What the cluster does goes to people's latest change to the object, to what that depends on or what
+//     the event is about (by uid, owner, or name); failing these, to their latest change to anything in the
+//     namespace. A later change to the namespace itself comes before both.
+//   - Endpoints and disruption budgets that are written anew go to what the latest change to a pod of the
+//     namespace goes back to; the effects of an eviction to the cordon that it follows.
+//   - Watches, and requests without an object, are their own causes.
+//
+// It looks ahead as far as [Linked] does. The state is that of one log: what was before it is not known.
+func Causes(events []*audit.Event) []int {
+	causes := make([]int, len(events))
+	relate(events, func(i int, r *relations) {
+		causes[i] = int(r.origin().tag)
+	})
+	return causes
 }
 
 // ties are the requests among the relations, the more telling first; an event's cause is among them as

@@ -95,15 +95,29 @@ func Figures(e *explain.Explanation) ([]*plots.Figure, error) {
 		add(plots.DecisionTree("tree-trustee", "The explanation of mode trustee", fmt.Sprintf("%d leaves of %d", cut.Leaves(), e.Trustee.Pruned.Leaves()), drawn(e.Problem, cut)))
 	}
 
-	var lines []plots.Line
-	for _, p := range r.Prunings {
-		l := plots.Line{Name: p.Method}
-		for _, t := range p.Trees {
-			l.X, l.Y = append(l.X, float64(t.Leaves)), append(l.Y, t.Agreement)
+	for _, by := range []struct {
+		id, title, axis string
+		of              func(explain.Pruned) int
+		logarithmic     bool
+	}{
+		{"prunings", "Agreement by size, for the ways to prune", "leaves", func(t explain.Pruned) int { return t.Leaves }, true},
+		{"prunings-depth", "Agreement by depth, for the ways to prune", "depth", func(t explain.Pruned) int { return t.Depth }, false},
+	} {
+		var lines []plots.Line
+		for _, p := range r.Prunings {
+			l := plots.Line{Name: p.Method}
+			for _, t := range p.Trees {
+				l.X, l.Y = append(l.X, float64(by.of(t))), append(l.Y, t.Agreement)
+			}
+			lines = append(lines, leftToRight(l))
 		}
-		lines = append(lines, byLeaves(l))
+		add(plots.Lines(by.id, by.title, fmt.Sprintf("on the %d selecting rows", r.Select), by.axis, "agreement with the teacher", by.logarithmic, lines))
 	}
-	add(plots.Lines("prunings", "Agreement by size, for the ways to prune", fmt.Sprintf("on the %d selecting rows", r.Select), "leaves", "agreement with the teacher", true, lines))
+	for _, draw := range []func(*explain.Report) (*plots.Figure, error){nodesByClass, histograms, branches, branchesByClass, removals, iterations, classStability} {
+		if f, err := draw(r); f != nil || err != nil {
+			add(f, err)
+		}
+	}
 
 	if len(r.Reaches) > 1 {
 		l := plots.Line{Name: "tree that sees only events so near"}
@@ -155,8 +169,8 @@ func Figures(e *explain.Explanation) ([]*plots.Figure, error) {
 	return figures, failed
 }
 
-// byLeaves orders a line from left to right.
-func byLeaves(l plots.Line) plots.Line {
+// leftToRight orders a line's points.
+func leftToRight(l plots.Line) plots.Line {
 	order := make([]int, len(l.X))
 	for i := range order {
 		order[i] = i

@@ -51,8 +51,38 @@ func problem(t *testing.T) *explain.Problem {
 	return p
 }
 
+// constant is a teacher of one class.
+type constant struct{}
+
+func (constant) Predict(_ context.Context, rows [][]int32) ([]int32, error) {
+	return make([]int32, len(rows)), nil
+}
+
+// What has nothing to draw or to count leaves no picture and no number that is none.
+func TestPageOfLittle(t *testing.T) {
+	p := problem(t)
+	p.Teacher = constant{}
+	e, err := explain.Explain(t.Context(), p, explain.Options{Probes: -1, Single: -1, Honest: explain.HonestOptions{Bootstraps: -1}, Trustee: explain.TrusteeOptions{Iterations: 1, Stability: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures, err := Figures(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := HTML(&b, e, figures); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"NaN", "Inf", "<no value>"} {
+		if strings.Contains(b.String(), bad) {
+			t.Errorf("the page contains %q", bad)
+		}
+	}
+}
+
 func TestPageIsHarmless(t *testing.T) {
-	e, err := explain.Explain(t.Context(), problem(t), explain.Options{Probes: 10, Folds: 1, Honest: explain.HonestOptions{Bootstraps: 2}})
+	e, err := explain.Explain(t.Context(), problem(t), explain.Options{Probes: 10, Folds: 1, Honest: explain.HonestOptions{Bootstraps: 2}, Trustee: explain.TrusteeOptions{Iterations: 2, Stability: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}

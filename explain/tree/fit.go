@@ -105,13 +105,14 @@ type fitter struct {
 type part struct {
 	codes  []uint16 // column by column
 	stride int      // rows in codes
-	index  []int32  // rows, in the order into which the splits so far have put them
+	index  []int32  // rows, in the order into which the splits so far have put them; in a node by class
 	class  []uint16 // of each of those
 	weight []int32  // of each of those; nil: 1
 	names  []int32  // of each class, what the fit's labels call it
 }
 
-// newPart is the part of all rows that count, with the classes that occur.
+// newPart is the part of all rows that count, with the classes that occur. Its rows are ordered by class, and
+// so are those of every node below: no split puts rows of one side out of order.
 func newPart(t *Table, labels []int32, classes int, weights []int32) *part {
 	counts := func(row int) bool { return weights == nil || weights[row] > 0 }
 	p := &part{codes: t.codes, stride: t.rows}
@@ -127,14 +128,30 @@ func newPart(t *Table, labels []int32, classes int, weights []int32) *part {
 			p.names = append(p.names, int32(l))
 		}
 	}
+	starts := make([]int, len(p.names)+1) // where the rows of each class begin
+	for i, l := range labels {
+		if counts(i) {
+			starts[numbers[l]+1]++
+		}
+	}
+	for k := range p.names {
+		starts[k+1] += starts[k]
+	}
+	n := starts[len(p.names)]
+	p.index, p.class = make([]int32, n), make([]uint16, n)
+	if weights != nil {
+		p.weight = make([]int32, n)
+	}
 	for i, l := range labels {
 		if !counts(i) {
 			continue
 		}
-		p.index = append(p.index, int32(i))
-		p.class = append(p.class, numbers[l])
+		k := numbers[l]
+		at := starts[k]
+		starts[k]++
+		p.index[at], p.class[at] = int32(i), k
 		if weights != nil {
-			p.weight = append(p.weight, weights[i])
+			p.weight[at] = weights[i]
 		}
 	}
 	return p

@@ -15,6 +15,13 @@ type state struct {
 	weightSum int64
 	squares   int64 // sum of the squares of total
 	minLeaf   int64
+	runs      []run
+}
+
+// run is the rows of one class, which lie side by side.
+type run struct {
+	end   int   // behind its last row
+	total int64 // weight of the class
 }
 
 // split is a question and how good it is.
@@ -43,7 +50,9 @@ func (w *worker) search(f *fitter, s *state, candidates []candidate) (best split
 		codes := len(f.table.values[c.feature])
 		before := best.score
 		var varies bool
-		if codes*len(s.total) <= 2*len(s.index) {
+		if codes <= packedCodes && s.weightSum < packedWeight {
+			varies = w.searchPacked(s, s.part.column(c), codes, nominal, &best)
+		} else if codes*len(s.total) <= 2*len(s.index) {
 			varies = w.searchTable(s, s.part.column(c), codes, nominal, &best)
 		} else {
 			varies = w.searchLists(s, s.part.column(c), codes, nominal, &best)
@@ -78,6 +87,65 @@ func (s *state) offer(best *split, x sums, code, after int) {
 	if score := float64(x.squares)/float64(x.left) + float64(rightSquares)/float64(right); score > best.score {
 		best.score, best.code, best.after = score, uint16(code), uint16(after)
 	}
+}
+
+// A feature of few values is counted in the parts of one word: so much weight fits into a part.
+const (
+	packedCodes  = 4
+	packedBits   = 64 / packedCodes
+	packedWeight = 1 << packedBits
+)
+
+// searchPacked searches one feature of at most packedCodes values, class by class: the weights of a class's
+// values are the parts of one word, so that nothing is written to memory while rows are counted. It is
+// what most features of windows of events need.
+func (w *worker) searchPacked(s *state, column []uint16, codes int, nominal bool, best *split) (varies bool) {
+	var of [packedCodes]sums // of each value against all others, or of it and all below
+	var weights [packedCodes]int64
+	from := 0
+	for _, r := range s.runs {
+		packed := uint64(0)
+		if s.weight == nil {
+			for _, row := range s.index[from:r.end] {
+				packed += 1 << (column[row] * packedBits & 63)
+			}
+		} else {
+			weight := s.weight[from:r.end]
+			for i, row := range s.index[from:r.end] {
+				packed += uint64(weight[i]) << (column[row] * packedBits & 63)
+			}
+		}
+		from = r.end
+		left := int64(0)
+		for code := range codes {
+			n := int64(packed & (packedWeight - 1))
+			packed >>= packedBits
+			weights[code] += n
+			if left += n; nominal {
+				left = n
+			}
+			of[code].left += left
+			of[code].squares += left * left
+			of[code].cross += left * r.total
+		}
+	}
+	previous := -1
+	for code, weight := range weights[:codes] {
+		if weight == 0 {
+			continue // the code does not occur here
+		}
+		if weight == s.weightSum {
+			return false
+		}
+		switch {
+		case nominal:
+			s.offer(best, of[code], code, 0)
+		case previous >= 0:
+			s.offer(best, of[previous], previous, code)
+		}
+		previous = code
+	}
+	return true
 }
 
 // searchTable searches one feature by counting code x class, which is best where rows are many and

@@ -8,6 +8,7 @@ type worker struct {
 	table []int32  // code x class counts
 	side  []int32  // class counts of one side of a split
 	total []int32  // class counts of the node
+	runs  []run    // rows of a class in the node
 
 	moved  buffers // what partition puts aside
 	levels []*level
@@ -171,7 +172,18 @@ func (w *worker) begin(f *fitter, p *part, t task) (s *state, more bool) {
 	n.Gini = 1 - float64(s.squares)/(float64(s.weightSum)*float64(s.weightSum))
 	pure := len(n.Classes) == 1
 	deep := f.maxDepth > 0 && n.Depth >= f.maxDepth
-	return s, !pure && !deep
+	if pure || deep {
+		return s, false
+	}
+	w.runs = w.runs[:0]
+	for i, k := range s.class {
+		if i == 0 || k != s.class[i-1] {
+			w.runs = append(w.runs, run{total: int64(s.total[k])})
+		}
+		w.runs[len(w.runs)-1].end = i + 1
+	}
+	s.runs = w.runs
+	return s, true
 }
 
 // partition makes the node ask for the split and moves its rows: those that go left first, each side

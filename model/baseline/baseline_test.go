@@ -32,7 +32,7 @@ const (
 
 // data makes a corpus of training and other events, whose split has the former as its training part.
 func data(training, others []event) Data {
-	corpus := &dataset.Corpus{}
+	corpus := &dataset.Corpus{Space: label.Default()}
 	all := slices.Concat(training, others)
 	m := feature.Matrix{Rows: len(all), Fields: 1}
 	split := &dataset.Split{Length: 1, Sequences: [][]int32{{}}}

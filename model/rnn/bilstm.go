@@ -23,17 +23,31 @@ type LSTMWeights struct {
 // are zero. With input gradients (inputGradient) x is differentiated too: leave it out for the first
 // layer of a network.
 func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights, inputGradient bool) (*gorgonia.Node, error) {
-	const name = "BiLSTM"
-	l := &biLSTM{g: g, window: g.o.Window, batch: g.o.Batch}
+	return g.lstm("BiLSTM", x, present, []LSTMWeights{forward, backward}, inputGradient)
+}
+
+// LSTM is the forward direction of a [Graph.BiLSTM] alone: y [R x H]. It does not run on an accelerator.
+func (g *Graph) LSTM(x, present *gorgonia.Node, forward LSTMWeights, inputGradient bool) (*gorgonia.Node, error) {
+	const name = "LSTM"
+	if err := g.onHost(name); err != nil {
+		return nil, err
+	}
+	return g.lstm(name, x, present, []LSTMWeights{forward}, inputGradient)
+}
+
+// lstm makes a layer of as many directions as it is given weights.
+func (g *Graph) lstm(name string, x, present *gorgonia.Node, weights []LSTMWeights, inputGradient bool) (*gorgonia.Node, error) {
+	l := &biLSTM{g: g, window: g.o.Window, batch: g.o.Batch, dir: make([]direction, len(weights))}
 	rows := g.Rows()
 	err := errors.Join(check(name, "x", x, rows, -1), check(name, "present", present, rows),
-		check(name, "forward recurrent kernel", forward.Recurrent, -1, -1))
+		check(name, "forward recurrent kernel", weights[0].Recurrent, -1, -1))
 	if err != nil {
 		return nil, err
 	}
-	l.in, l.units = x.Shape()[1], forward.Recurrent.Shape()[0]
+	l.in, l.units = x.Shape()[1], weights[0].Recurrent.Shape()[0]
+	l.wide = len(weights) * l.units
 	in := gorgonia.Nodes{x, present}
-	for _, w := range []LSTMWeights{forward, backward} {
+	for _, w := range weights {
 		err = errors.Join(err, check(name, "kernel", w.Kernel, l.in, 4*l.units),
 			check(name, "recurrent kernel", w.Recurrent, l.units, 4*l.units), check(name, "bias", w.Bias, 4*l.units))
 		in = append(in, w.Kernel, w.Recurrent, w.Bias)
@@ -43,7 +57,7 @@ func (g *Graph) BiLSTM(x, present *gorgonia.Node, forward, backward LSTMWeights,
 	}
 
 	var out *tensor.Dense
-	out, l.y = g.memory.dense(rows, 2*l.units)
+	out, l.y = g.memory.dense(rows, l.wide)
 	grads := make([]*tensor.Dense, len(in))
 	if g.o.Training {
 		if inputGradient {
@@ -76,12 +90,13 @@ const blockRows = 192
 type biLSTM struct {
 	g                        *Graph
 	window, batch, in, units int
+	wide                     int // H for each direction: columns of y
 	steps                    int // positions of a block, which are computed together where possible
 	blocks                   []inputBlock
 
-	dir [2]direction // forward and backward in time
-	y   []float32    // [R x 2H]
-	dx  []float32    // [R x F]; nil if not wanted
+	dir []direction // forward and, if there are two, backward in time
+	y   []float32   // [R x wide]
+	dx  []float32   // [R x F]; nil if not wanted
 
 	// Inputs of the run at hand.
 	x, present, dy []float32
@@ -90,14 +105,14 @@ type biLSTM struct {
 	forwardPart, backwardPart func(part int)
 }
 
-// inputBlock is the part of a block of positions in the input's gradient, to which both directions
+// inputBlock is the part of a block of positions in the input's gradient, to which all directions
 // contribute.
 type inputBlock struct {
 	sync.Mutex
 	written bool // by one direction
 }
 
-// direction is one of the two LSTMs. In a training graph gates, c and tanhC hold every position; else
+// direction is one of the LSTMs. In a training graph gates, c and tanhC hold every position; else
 // gates holds `steps` positions, c the last two and tanhC one.
 type direction struct {
 	kernel, recurrent, bias    []float32 // of the run at hand
@@ -190,18 +205,18 @@ func (l *biLSTM) forwardDirection(d int) {
 		}
 		z := dir.gates[(t-first)*batch*wide:]
 		if s > 0 {
-			k.Gemm(batch, y[before*batch*2*units:], 2*units, 1, &dir.wh, 0, units, z, wide, true)
+			k.Gemm(batch, y[before*batch*l.wide:], l.wide, 1, &dir.wh, 0, units, z, wide, true)
 		}
 		c, tanhC := dir.c[(s&1)*state:], dir.tanhC
 		if l.g.o.Training {
 			c, tanhC = dir.c[t*state:], dir.tanhC[t*state:]
 		}
-		k.LSTMForward(batch, units, z[:batch*wide], dir.bias, cBefore[:state], c[:state], tanhC[:state], y[t*batch*2*units:], 2*units)
+		k.LSTMForward(batch, units, z[:batch*wide], dir.bias, cBefore[:state], c[:state], tanhC[:state], y[t*batch*l.wide:], l.wide)
 		if l.padded {
 			for b := range batch {
 				if row := t*batch + b; l.present[row] == 0 {
 					clear(c[b*units : (b+1)*units])
-					clear(y[row*2*units : row*2*units+units])
+					clear(y[row*l.wide : row*l.wide+units])
 				}
 			}
 		}
@@ -239,7 +254,7 @@ func (l *biLSTM) backwardDirection(d int) {
 		if s > 0 {
 			cBefore = dir.c[before*state : (before+1)*state]
 		}
-		k.LSTMBackward(batch, units, z, l.dy[t*batch*2*units+d*units:], 2*units, dir.dh, cBefore, dir.tanhC[t*state:(t+1)*state], dir.dc)
+		k.LSTMBackward(batch, units, z, l.dy[t*batch*l.wide+d*units:], l.wide, dir.dh, cBefore, dir.tanhC[t*state:(t+1)*state], dir.dc)
 		if l.padded {
 			// The state is the constant zero here: nothing flows to the step before. (dh is
 			// computed from z below.)
@@ -286,7 +301,7 @@ func (l *biLSTM) weightGradients(d, from, to int) {
 		first, state = batch, 0
 	}
 	if first < last {
-		k.Gemm(units, y[state*2*units:], 1, 2*units, &dir.dz, first, last, dir.dRecurrent, wide, true)
+		k.Gemm(units, y[state*l.wide:], 1, l.wide, &dir.dz, first, last, dir.dRecurrent, wide, true)
 	}
 }
 

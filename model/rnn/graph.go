@@ -91,6 +91,14 @@ func (g *Graph) onDevice() error {
 	return nil
 }
 
+// onHost refuses a layer that has no accelerated form.
+func (g *Graph) onHost(layer string) error {
+	if g.o.Accelerator == nil {
+		return nil
+	}
+	return fmt.Errorf("rnn: %s does not run on %s: use the processor", layer, g.o.Accelerator.Device())
+}
+
 // layer is a fused operation as Gorgonia sees it: some nodes in, one out, and one gradient for each
 // input that has one. Forward and backward write to tensors that stay the same from run to run.
 type layer struct {

@@ -28,6 +28,7 @@ type layerTest struct {
 	shape      refShape
 	parameters []parameter
 	loss       bool // the layer's output is a scalar to be differentiated as it is
+	host       bool // the layer does not run on an accelerator
 	build      func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error)
 	reference  func(in [][]float64) []float64
 }
@@ -87,6 +88,52 @@ func layerTests(padded bool) []layerTest {
 			},
 			reference: func(in [][]float64) []float64 { return refBatchNorm(s.refShape, in) },
 		}, focalTest(name("SoftmaxFocal"), s.refShape, s.units, random("logits", 1, rows, 3*s.units), present, r))
+
+		const reach, step = 1, 2
+		heads := 2 - s.in%2
+		tests = append(tests, layerTest{
+			name: name("LSTM"), shape: s.refShape, host: true,
+			parameters: []parameter{
+				random("x", 1, rows, s.in), present, random("kernel", .5, s.in, 4*u), random("recurrent", .5, u, 4*u), random("bias", .5, 4*u),
+			},
+			build: func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+				return g.LSTM(in[0], in[1], LSTMWeights{in[2], in[3], in[4]}, true)
+			},
+			reference: func(in [][]float64) []float64 {
+				return refLSTM(s.refShape, in[0], in[1], in[2], in[3], in[4], u, false)
+			},
+		}, layerTest{
+			name: name("Neighbours"), shape: s.refShape, host: true,
+			parameters: []parameter{random("x", 1, rows, s.in), present},
+			build: func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+				return g.Neighbours(in[0], in[1], reach, step)
+			},
+			reference: func(in [][]float64) []float64 { return refNeighbours(s.refShape, in[0], in[1], reach, step) },
+		}, layerTest{
+			name: name("Positions"), shape: s.refShape, host: true,
+			parameters: []parameter{random("x", 1, rows, s.in), random("table", 1, s.window, s.in)},
+			build: func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+				return g.Positions(in[0], in[1])
+			},
+			reference: func(in [][]float64) []float64 { return refPositions(s.refShape, in) },
+		}, layerTest{
+			name: name("FeedForward"), shape: s.refShape, host: true,
+			parameters: []parameter{random("x", 1, rows, s.in), random("first", 1, s.in, u), random("bias", 1, u), random("second", 1, u, s.in)},
+			build: func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+				return g.FeedForward(in[0], in[1], in[2], in[3])
+			},
+			reference: func(in [][]float64) []float64 { return refFeedForward(s.refShape, in) },
+		})
+		if s.window < 100 { // central differences of an attention over 130 places take too long
+			tests = append(tests, layerTest{
+				name: name("SelfAttention"), shape: s.refShape, host: true,
+				parameters: []parameter{random("x", 1, rows, s.in), present, random("qkv", .5, s.in, 3*s.in), random("output", 1, s.in, s.in)},
+				build: func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+					return g.SelfAttention(in[0], in[1], in[2], in[3], heads)
+				},
+				reference: func(in [][]float64) []float64 { return refSelfAttention(s.refShape, in, heads) },
+			})
+		}
 
 		const fields = 3
 		ids := make([]int32, rows*fields)
@@ -163,6 +210,9 @@ func TestLayers(t *testing.T) {
 					}
 				}
 				for _, a := range accelerators {
+					if l.host {
+						continue
+					}
 					first, second := runAccelerated(t, l, a), runAccelerated(t, l, a)
 					compareLayer(t, a.Device().Name, l, first, want)
 					if !slices.EqualFunc(first, second, slices.Equal[[]float32]) {

@@ -100,6 +100,95 @@ func refDenseReLU(_ refShape, in [][]float64) []float64 {
 	return y
 }
 
+func refNeighbours(s refShape, x, present []float64, reach, step int) []float64 {
+	n := len(x) / (s.window * s.batch)
+	var y []float64
+	for r := range s.window * s.batch {
+		for i := -reach; i <= reach; i++ {
+			row := r + i*step*s.batch
+			for j := range n {
+				if row >= 0 && row < s.window*s.batch && present[row] != 0 {
+					y = append(y, x[row*n+j])
+				} else {
+					y = append(y, 0)
+				}
+			}
+		}
+	}
+	return y
+}
+
+func refPositions(s refShape, in [][]float64) []float64 {
+	x, table := in[0], in[1]
+	n := len(table) / s.window
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = x[i] + table[i/n/s.batch*n+i%n]
+	}
+	return y
+}
+
+// refProduct is a [rows x n] times b [n x columns].
+func refProduct(a, b []float64, n int) []float64 {
+	rows, columns := len(a)/n, len(b)/n
+	y := make([]float64, rows*columns)
+	for i := range y {
+		for k := range n {
+			y[i] += a[i/columns*n+k] * b[k*columns+i%columns]
+		}
+	}
+	return y
+}
+
+func refFeedForward(s refShape, in [][]float64) []float64 {
+	x, second := in[0], in[3]
+	y := refProduct(refDenseReLU(s, in[:3]), second, len(in[2]))
+	for i := range y {
+		y[i] += x[i]
+	}
+	return y
+}
+
+func refSelfAttention(s refShape, in [][]float64, heads int) []float64 {
+	x, present := in[0], in[1]
+	rows := s.window * s.batch
+	n := len(x) / rows
+	size := n / heads
+	z := refProduct(x, in[2], n)
+	mixed := make([]float64, rows*n)
+	for r := range rows {
+		for h := range heads {
+			weights, sum := make([]float64, s.window), 0.
+			most := math.Inf(-1)
+			for t := range s.window {
+				row := t*s.batch + r%s.batch
+				if present[row] == 0 {
+					weights[t] = -math.MaxFloat32
+				} else {
+					for k := range size {
+						weights[t] += z[r*3*n+h*size+k] * z[row*3*n+n+h*size+k] / math.Sqrt(float64(size))
+					}
+				}
+				most = max(most, weights[t])
+			}
+			for t := range weights {
+				weights[t] = math.Exp(weights[t] - most)
+				sum += weights[t]
+			}
+			for t, w := range weights {
+				for k := range size {
+					mixed[r*n+h*size+k] += w / sum * z[(t*s.batch+r%s.batch)*3*n+2*n+h*size+k]
+				}
+			}
+		}
+	}
+	y := refProduct(mixed, in[3], n)
+	for i := range y {
+		y[i] += x[i]
+	}
+	return y
+}
+
 func refEmbedding(ids []int32, fields int, table []float64, n int) []float64 {
 	y := make([]float64, len(ids)/fields*n)
 	for i, id := range ids {
