@@ -47,6 +47,8 @@ type rebuilding struct {
 	model string
 	sure  float64
 	e     engine
+
+	space *label.Space // of the labels of the contexts that are given
 }
 
 func (r *rebuilding) add(c *cobra.Command) {
@@ -203,6 +205,7 @@ func (a *app) rebuild(cmd *cobra.Command, r *rebuilding, names []string, seen fu
 		}
 		next = labelledEvents(s.next, labeler, sure)
 	}
+	r.space = s.space
 	b := contexts.New(contexts.Options{Level: level, Space: s.space})
 	give := func(list []*contexts.Context) error {
 		for _, c := range list {
@@ -225,7 +228,8 @@ func (a *app) rebuild(cmd *cobra.Command, r *rebuilding, names []string, seen fu
 		}
 		x, err := next()
 		if err == io.EOF {
-			return b.Summary(), s.space, give(b.Flush())
+			err := give(b.Flush())
+			return b.Summary(), s.space, err
 		}
 		if err != nil {
 			return b.Summary(), s.space, err
@@ -394,13 +398,12 @@ func completeLogs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 func (a *app) showContexts(cmd *cobra.Command, r *rebuilding, f *filters, names []string, out io.Writer) error {
 	shown := 0
 	if a.output == "json" {
-		space := label.Default()
 		sum, _, err := a.rebuild(cmd, r, names, nil, func(c *contexts.Context) error {
-			if !f.keep(c, space) {
+			if !f.keep(c, r.space) {
 				return nil
 			}
 			shown++
-			line, err := json.Marshal(viewContext(c, space), jsontext.AllowInvalidUTF8(true))
+			line, err := json.Marshal(viewContext(c, r.space), jsontext.AllowInvalidUTF8(true))
 			if err != nil {
 				return fmt.Errorf("write context %s: %w", c.ID, err)
 			}
@@ -670,10 +673,13 @@ func readContexts(ctx context.Context, path string) (map[int]int32, []*rebuiltVi
 		if n%1024 == 0 && ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
+		if d.PeekKind() == 0 {
+			if _, err := d.ReadToken(); err == io.EOF {
+				break
+			}
+		}
 		v := new(rebuiltView)
-		if err := json.UnmarshalDecode(d, v); err == io.EOF {
-			break
-		} else if err != nil || v.ID == "" || len(v.Events) == 0 {
+		if err := json.UnmarshalDecode(d, v); err != nil || v.ID == "" || len(v.Events) == 0 {
 			return nil, nil, fmt.Errorf("%s: value %d is no context (%v): give what contexts show -o json wrote", path, n, err)
 		}
 		id, ok := byID[v.ID]
