@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -65,7 +66,8 @@ func (s *Stripped) See(e *audit.Event) {
 	if o := e.ObjectRef; o != nil {
 		l.group, l.resource, l.sub, l.ns, l.name = one(o.APIGroup), one(o.Resource), one(o.Subresource), one(o.Namespace), one(o.Name)
 	} else {
-		l.uri = one(e.RequestURI)
+		path, _, _ := strings.Cut(e.RequestURI, "?")
+		l.uri = one(path)
 	}
 	if e.ResponseStatus != nil {
 		l.code = e.ResponseStatus.Code
