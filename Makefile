@@ -5,13 +5,14 @@ PROFILE  ?= quick
 CORPUS   ?=
 PYTHON   ?= python3
 CORPUSES := $(if $(CORPUS),--corpus $(CORPUS))
+TRAINED  := sequential-1.34,base-dev,busy-dev,other-version-dev,metadata-dev,work-dev
 TARGETS  := linux/amd64 linux/arm64 darwin/arm64
 
 # Only the race detector needs cgo; everything else must build without a C compiler.
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build reproduce test race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
+.PHONY: help build reproduce final test kill-resume test-slurm race check fmt bench bench-peers bench-loss bench-accuracy bench-trees model explain-evidence corpus test-testbed-offline test-testbed clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -29,8 +30,21 @@ ifneq ($(FULL),)
 endif
 	bin/k8ntext experiment report configs/$(PROFILE).toml $(CORPUSES) $(if $(FULL),--full $(FULL))
 
+final: build ## the one evaluation on the final recordings, logged in results/final/uses.jsonl (AGAIN=1: once more)
+	bin/k8ntext experiment run configs/final.toml $(if $(AGAIN),--again)
+	bin/k8ntext experiment report configs/final.toml
+
 test: ## all tests (a few minutes)
 	$(GO) test ./...
+
+kill-resume: ## 100 runs of a sweep killed at random moments and resumed (KILLS=100)
+	K8NTEXT_KILLS=$(or $(KILLS),100) $(GO) test -count=1 -timeout 60m -v -run TestKilledRuns ./experiments
+
+# Debian's slurm-wlm; the test starts its own daemons and touches none of the system's.
+test-slurm: build ## a sweep through a Slurm of this machine, to the local pool's bits (installs slurm-wlm)
+	@{ command -v munged && command -v slurmctld && command -v slurmd; } >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends munge slurm-wlm; }
+	K8NTEXT_SLURM=$(CURDIR)/bin/k8ntext $(GO) test -count=1 -timeout 10m -v -run TestSlurm ./cmd/k8ntext
 
 race: ## all tests under the race detector, shortened where only time is saved
 	CGO_ENABLED=1 $(GO) test -race -short ./...
@@ -47,10 +61,9 @@ fmt: ## format every file
 
 bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
-	$(GO) test -run '^$$' -bench 'Peak|Gemm/batch=32/.*/kernels=avx' -benchtime 150ms -count 4 ./model/device > bench/results/kernels.new
-	mv bench/results/kernels.new bench/results/kernels.txt
-	$(GO) run ./bench/step
 	$(GO) run ./bench/training
+	$(GO) run ./bench/kernels
+	$(GO) run ./bench/step
 	$(GO) run ./bench/tables
 
 # The whole wheel of PyTorch, GPU libraries included, is the only one on PyPI: some 7 GB.
@@ -67,15 +80,15 @@ bench-loss: bench/peers/.venv ## whole trainings beside PyTorch's, and first ste
 	$(GO) run ./bench/loss
 	$(GO) run ./bench/tables
 
-bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (half an hour)
+bench-accuracy: ## accuracy against compute, stride, vote and look-ahead: bench/README.md (an hour)
 	$(GO) run ./bench/accuracy
 	$(GO) run ./bench/tables
 
 bench-trees: ## trees and mode trustee beside scikit-learn's and the package trustee (PYTHON=one with bench/peers/requirements-trees.txt): explain/README.md
 	$(GO) run ./bench/peers/tree -python $(PYTHON)
 
-model: build ## train the embedded default model anew
-	bin/k8ntext train --corpus sequential-1.34 --seed 1 -m model/pretrained/default.k8ntext
+model: build ## train the embedded default model anew, on all dev recordings
+	bin/k8ntext train --corpus $(TRAINED) --seed 1 -m model/pretrained/default.k8ntext
 
 # The embedded model was trained on these corpora: the reports say so.
 EXPLAINED := base-dev busy-dev
@@ -85,7 +98,7 @@ explain-evidence: build ## what explain/README.md says of the embedded model: ex
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
 	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
 	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
-	  cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
+	  cp bin/explained/$$c-tie/explain.html explain/evidence/$$c-tie.html && cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
 	done
 
 # What a recording's profile asks for; the profiles are testbed/scenarios/profiles.
@@ -110,7 +123,7 @@ test-testbed: ## the testbed's tests, on a live cluster too (MINOR=1.34; the fir
 	cd testbed && $(GO) vet ./... && $(GO) test ./...
 	cd testbed/kube && $(GO) test -modfile=$(MINOR).mod ./container
 	cd testbed && $(GO) run ./cmd/testbed build --minor $(MINOR)
-	cd testbed && K8NTEXT_TESTBED_LIVE=$(MINOR) $(GO) test -count=1 -run Live ./cluster
+	cd testbed && K8NTEXT_TESTBED_LIVE=$(MINOR) $(GO) test -count=1 -p 1 -run Live ./cluster ./cmd/testbed
 
 clean: ## remove what was built
 	rm -rf bin

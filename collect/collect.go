@@ -59,8 +59,11 @@ const (
 	lineNotJSON   = "line not JSON, cannot be masked"
 	batchRefused  = "batch refused"
 	batchRepeated = "batch sent again"
+	senderRefused = "sender refused in the TLS handshake"
 	watchFailed   = "no notice of changes, looking now and then"
 	outputCut     = "corpus cut back to the last commit"
+
+	serverComplains = "trouble with a connection"
 )
 
 // journal counts and passes on what is worth a word. It is safe for concurrent use.

@@ -16,7 +16,7 @@
 //   - A window is W consecutive events of a sequence, written as two numbers; nothing is copied. A
 //     sequence shorter than W makes one short window, which its user pads and masks.
 //   - A protocol says how a corpus is cut into training, validation and test: [SplitPaper] as the
-//     paper did (its parts share events), [SplitBlocked] honestly, [SplitAll] for a model to ship.
+//     paper did (its parts share events), [SplitBlocked] honestly, [SplitUnseen] with actions that training never shows, [SplitAll] for a model to ship.
 //
 // Corpora are published, so a recording enters through [Import], which masks secrets with [Masker];
 // [ScanSecrets] looks for what masking should have removed, in ways of its own.

@@ -16,7 +16,7 @@ type Window struct {
 
 // Split is a corpus cut into parts by a protocol.
 type Split struct {
-	Protocol string // paper, blocked, cross, all
+	Protocol string // paper, blocked, unseen, cross, all
 	Fold     int    // which fold is the test part; -1 where the protocol has no folds
 	Length   int    // W, events of a full window
 
@@ -34,7 +34,11 @@ type Split struct {
 	FitEvents []int32
 
 	Gap    int // events in no part because they lie in a gap between two parts
-	Purged int // events in no part because their context lies on both sides of a border
+	Purged int // events in no part because their context lies on both sides of a border, or is left out
+
+	// Held are the test events whose action or scenario is left out of training and validation, ascending.
+	// Only [SplitUnseen] has any.
+	Held []int32
 }
 
 // Events are the event indices of a window, in time order. The slice is shared: do not change it.
@@ -186,17 +190,14 @@ func SplitBlocked(c *Corpus, o BlockedOptions) ([]*Split, error) {
 	if err := checkSplit(c, o.Length, o.Stride); err != nil {
 		return nil, fail(err)
 	}
-	for _, r := range c.recordings() {
-		if n := r.To - r.From; o.Folds < 2 || o.Folds > n {
-			return nil, fail(fmt.Errorf("%d folds of %d events: give 2 to %d folds", o.Folds, n, n))
-		}
+	if err := checkFolds(c, o.Folds); err != nil {
+		return nil, fail(err)
 	}
 	splits := make([]*Split, o.Folds)
 	for k := range splits {
 		s := &Split{Protocol: "blocked", Fold: k, Length: o.Length}
 		for _, r := range c.recordings() {
-			n := r.To - r.From
-			s.add(cutParts(c, span{r.From, r.To}, span{r.From + n*k/o.Folds, r.From + n*(k+1)/o.Folds}, o.Length, o.Stride))
+			s.add(cutParts(c, span{r.From, r.To}, foldOf(r, k, o.Folds), nil, o.Length, o.Stride))
 		}
 		if err := s.checkParts(); err != nil {
 			return nil, fail(fmt.Errorf("fold %d of %d: %w: use a shorter window, fewer folds or a longer log", k, o.Folds, err))
@@ -224,7 +225,7 @@ func SplitAll(c *Corpus, o AllOptions) (*Split, error) {
 	}
 	s := &Split{Protocol: "all", Fold: -1, Length: o.Length}
 	for _, r := range c.recordings() {
-		s.add(cutParts(c, span{r.From, r.To}, span{}, o.Length, o.Stride))
+		s.add(cutParts(c, span{r.From, r.To}, span{}, nil, o.Length, o.Stride))
 	}
 	if err := s.checkParts(); err != nil {
 		return nil, fail(fmt.Errorf("%w: use a shorter window or a longer log", err))
@@ -267,7 +268,7 @@ func SplitCross(c *Corpus, o CrossOptions) (*Split, error) {
 	}
 	s := &Split{Protocol: "cross", Fold: -1, Length: o.Length}
 	for _, r := range recordings[:o.Training] {
-		s.add(cutParts(c, span{r.From, r.To}, span{}, o.Length, o.Stride))
+		s.add(cutParts(c, span{r.From, r.To}, span{}, nil, o.Length, o.Stride))
 	}
 	for _, r := range recordings[o.Training:] {
 		s.Sequences = append(s.Sequences, upTo(r.From, r.To))
@@ -294,6 +295,7 @@ func (s *Split) add(other *Split) {
 	s.Validation = append(s.Validation, shifted(other.Validation)...)
 	s.Test = append(s.Test, shifted(other.Test)...)
 	s.FitEvents = append(s.FitEvents, other.FitEvents...)
+	s.Held = append(s.Held, other.Held...)
 	s.Gap += other.Gap
 	s.Purged += other.Purged
 }
@@ -301,8 +303,15 @@ func (s *Split) add(other *Split) {
 // span is a range of event indices, [from, to).
 type span struct{ from, to int }
 
-// cutParts cuts a recording around a test span; an empty one makes no test part.
-func cutParts(c *Corpus, recording, test span, length, stride int) *Split {
+// foldOf is fold k of folds of a recording.
+func foldOf(r Recording, k, folds int) span {
+	n := r.To - r.From
+	return span{r.From + n*k/folds, r.From + n*(k+1)/folds}
+}
+
+// cutParts cuts a recording around a test span; an empty one makes no test part. The contexts of held, by
+// index, are left out of the other parts; nil: none.
+func cutParts(c *Corpus, recording, test span, held []bool, length, stride int) *Split {
 	gap := length - 1
 	hasTest := test.from < test.to
 
@@ -363,6 +372,10 @@ func cutParts(c *Corpus, recording, test span, length, stride int) *Split {
 		}
 	}
 
+	for i, left := range held {
+		across[i], acrossTest[i] = across[i] || left, acrossTest[i] || left
+	}
+
 	s := &Split{Length: length}
 	part := func(spans []span, purge []bool, stride int) []Window {
 		var windows []Window
@@ -390,6 +403,11 @@ func cutParts(c *Corpus, recording, test span, length, stride int) *Split {
 	s.Validation = part(validation, acrossTest, stride)
 	if hasTest {
 		s.Test = part([]span{test}, nil, 1)
+		for e := test.from; e < test.to; e++ {
+			if x := c.Context[e]; x >= 0 && held != nil && held[x] {
+				s.Held = append(s.Held, int32(e))
+			}
+		}
 	}
 	used := s.Purged
 	for _, seq := range s.Sequences {
@@ -443,6 +461,16 @@ func checkSplit(c *Corpus, length, stride int) error {
 		return fmt.Errorf("a window of %d events: give 1 or more", length)
 	case stride < 1 || stride > length:
 		return fmt.Errorf("a stride of %d leaves events between windows of %d: give 1 to %d", stride, length, length)
+	}
+	return nil
+}
+
+// checkFolds checks that every recording can be cut into so many.
+func checkFolds(c *Corpus, folds int) error {
+	for _, r := range c.recordings() {
+		if n := r.To - r.From; folds < 2 || folds > n {
+			return fmt.Errorf("%d folds of %d events: give 2 to %d folds", folds, n, n)
+		}
 	}
 	return nil
 }

@@ -392,7 +392,7 @@ func scores(records []metrics.Record) map[string]*plots.Score {
 	for subset, r := range worst {
 		scores[subset+" "+worstFold] = &plots.Score{Value: r.Value, N: r.N, Note: fmt.Sprintf("fold %d", r.Fold+1)}
 	}
-	if records[0].Protocol == ProtocolBlocked {
+	if p := records[0].Protocol; p == ProtocolBlocked || p == ProtocolUnseen {
 		records = metrics.MergeFolds(records)
 	}
 	events := make(map[string]int)

@@ -43,6 +43,9 @@ type Config struct {
 	Device string `toml:"device"`
 	// Devices in place of Device: several, each of which runs one trial at a time, the processor Workers.
 	Devices []string `toml:"devices"`
+	// Final marks the evaluation of recordings that no choice may be made on, those whose name ends in
+	// -final: each use is logged in uses.jsonl of the results folder, and the same one is made once.
+	Final bool `toml:"final"`
 	// Experiments in the order in which they run.
 	Experiments []Experiment `toml:"experiment"`
 
@@ -64,10 +67,17 @@ type Experiment struct {
 	Corpus Corpora `toml:"corpus"`
 	// Test lists the corpora that are tested, each by itself, under the protocol cross.
 	Test Corpora `toml:"test"`
-	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds)
-	// or "cross" (train on some recordings, test on others).
+	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds),
+	// "unseen" (the same folds, with actions that training never shows) or "cross" (train on some
+	// recordings, test on others).
 	Protocol string `toml:"protocol"`
-	// Folds of the blocked protocol; 0: 5.
+	// LeaveOut says what each fold of the protocol unseen leaves out of training: random groups of "action"
+	// or of "scenario" (dataset.SplitUnseen); "": action. There are as many groups as folds.
+	LeaveOut string `toml:"leave_out"`
+	// Abstain lists thresholds of the network's confidence, 0 to 1: at each is scored how much is answered,
+	// and how much of that is right; none: it is not.
+	Abstain []float64 `toml:"abstain"`
+	// Folds of the protocols blocked and unseen; 0: 5.
 	Folds int `toml:"folds"`
 	// TestShare and ValidationShare of the paper protocol; 0: a tenth each.
 	TestShare       float64 `toml:"test_share"`
@@ -98,7 +108,8 @@ type Experiment struct {
 	// larger sample holds the smaller ones.
 	Sample int `toml:"sample"`
 
-	seed uint64 // of the file
+	seed  uint64 // of the file
+	final bool   // the file says so
 }
 
 // Corpora are the names or paths of corpora: in TOML one string or a list.
@@ -214,7 +225,7 @@ func (c *Config) check() error {
 	seen := make(map[string]bool)
 	for i := range c.Experiments {
 		e := &c.Experiments[i]
-		e.seed = c.Seed
+		e.seed, e.final = c.Seed, c.Final
 		if !plainName.MatchString(e.Name) || seen[e.Name] {
 			return &keyError{"name", i + 1, fmt.Errorf("%q of experiment %d is used twice or has other than letters, digits and hyphens", e.Name, i+1)}
 		}
@@ -248,7 +259,7 @@ func (e *Experiment) check() error {
 		}
 	}
 	switch e.Protocol {
-	case ProtocolPaper, ProtocolBlocked:
+	case ProtocolPaper, ProtocolBlocked, ProtocolUnseen:
 		if len(e.Test) > 0 {
 			return badKey("test", "has a meaning under protocol %q only: leave it out", ProtocolCross)
 		}
@@ -257,7 +268,13 @@ func (e *Experiment) check() error {
 			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
 		}
 	default:
-		return badKey("protocol", "%q is not known: use %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolCross)
+		return badKey("protocol", "%q is not known: use %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross)
+	}
+	if err := e.checkFinal(); err != nil {
+		return err
+	}
+	if err := e.checkUnseen(); err != nil {
+		return err
 	}
 	if e.Repetitions == 0 {
 		e.Repetitions = 1
@@ -307,7 +324,7 @@ func (e *Experiment) check() error {
 		if err != nil {
 			return err
 		}
-		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
+		if m.Interleave > 1 && e.Protocol == ProtocolPaper && slices.Contains(e.Methods, MethodNetwork) {
 			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
 		for _, v := range x.Votes {
@@ -355,6 +372,28 @@ func (e *Experiment) checkCut() error {
 	}
 	if e.TestLevel != "" && e.Protocol == ProtocolPaper {
 		return badKey("test_level", "under protocol %q training shares its events with the test part: use level, or another protocol", e.Protocol)
+	}
+	return nil
+}
+
+// checkUnseen checks what is asked about work that training never shows.
+func (e *Experiment) checkUnseen() error {
+	switch {
+	case e.LeaveOut != "" && e.Protocol != ProtocolUnseen:
+		return badKey("leave_out", "has a meaning under protocol %q only: leave it out", ProtocolUnseen)
+	case e.Protocol != ProtocolUnseen:
+	case e.LeaveOut == "":
+		e.LeaveOut = dataset.LeaveAction
+	case e.LeaveOut != dataset.LeaveAction && e.LeaveOut != dataset.LeaveScenario:
+		return badKey("leave_out", "%q is not known: use %q or %q", e.LeaveOut, dataset.LeaveAction, dataset.LeaveScenario)
+	}
+	if len(e.Abstain) > 0 && e.Protocol == ProtocolPaper {
+		return badKey("abstain", "protocol %q scores the positions of windows, without a vote: use another protocol", e.Protocol)
+	}
+	for i, t := range e.Abstain {
+		if !(t >= 0 && t <= 1) || i > 0 && t <= e.Abstain[i-1] {
+			return badKey("abstain", "%g: give thresholds from 0 to 1, each above the one before", t)
+		}
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 		corpus = corpus.AtLevel(x.TestLevel, split.TestEvents())
 	}
 	return &evaluation{
-		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, explain: x.Explain,
+		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, abstain: x.Abstain, explain: x.Explain,
 	}, nil
 }
 
@@ -84,6 +84,12 @@ func (t *Trial) split(c *dataset.Corpus) (*dataset.Split, error) {
 		})
 	case ProtocolCross:
 		return dataset.SplitCross(c, dataset.CrossOptions{Length: t.model.Window, Training: e.training()})
+	case ProtocolUnseen:
+		folds, err := dataset.SplitUnseen(c, dataset.UnseenOptions{Length: t.model.Window, Folds: e.Folds, LeaveOut: e.LeaveOut, Seed: t.Seed})
+		if err != nil {
+			return nil, err
+		}
+		return folds[t.Fold], nil
 	}
 	folds, err := dataset.SplitBlocked(c, dataset.BlockedOptions{Length: t.model.Window, Folds: e.Folds})
 	if err != nil {
@@ -99,7 +105,8 @@ type evaluation struct {
 	config  model.Config
 	seed    uint64
 	methods []string
-	votes   []Vote // of the network; none: its windows' sum at stride 1
+	votes   []Vote    // of the network; none: its windows' sum at stride 1
+	abstain []float64 // thresholds of the network's confidence
 	explain bool
 	on      device.Target
 	threads int
@@ -154,7 +161,11 @@ func (e *evaluation) score(p prediction, r *Result) error {
 	}
 	for _, part := range e.byRecording(outcomes) {
 		id.Corpus = part.name
-		r.Records = append(r.Records, metrics.Score(part.outcomes, metrics.Options{ID: id, BootstrapSeed: e.seed})...)
+		o := metrics.Options{ID: id, BootstrapSeed: e.seed}
+		r.Records = append(r.Records, metrics.Score(part.outcomes, o)...)
+		if len(e.abstain) > 0 && strings.HasPrefix(p.method, MethodNetwork) { // no baseline says how sure it is
+			r.Records = append(r.Records, metrics.Abstain(part.outcomes, e.abstain, o)...)
+		}
 	}
 	return nil
 }
@@ -291,7 +302,11 @@ func (e *evaluation) network(ctx context.Context, r *Result) ([]prediction, erro
 		if len(e.votes) == 0 {
 			r.Margins = e.margins(byEvent)
 		}
-		return e.outcomes(func(i int32) label.Label { return byEvent[i].Label }), nil
+		outcomes := e.outcomes(func(i int32) label.Label { return byEvent[i].Label })
+		for i, event := range e.split.TestEvents() {
+			outcomes[i].Confidence = byEvent[event].Confidence
+		}
+		return outcomes, nil
 	}
 	var voted []prediction
 	for _, v := range e.votes {
@@ -369,7 +384,14 @@ func (e *evaluation) outcomes(predict func(event int32) label.Label) []metrics.O
 	for _, i := range e.split.TrainEvents() {
 		seen[e.corpus.Labels[i]] = true
 	}
-	return outcomesOf(e.corpus, e.split.TestEvents(), predict, func(l label.Label) bool { return seen[l] })
+	events := e.split.TestEvents()
+	outcomes := outcomesOf(e.corpus, events, predict, func(l label.Label) bool { return seen[l] })
+	for i, event := range events {
+		if _, held := slices.BinarySearch(e.split.Held, event); held {
+			outcomes[i].Seen = false // of a scenario that is left out, whose labels may be seen elsewhere
+		}
+	}
+	return outcomes
 }
 
 // outcomesOf are events of a corpus with a method's labels, ready to score. seen tells whether a label

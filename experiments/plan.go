@@ -18,6 +18,7 @@ import (
 const (
 	ProtocolPaper   = "paper"
 	ProtocolBlocked = "blocked"
+	ProtocolUnseen  = "unseen"
 	ProtocolCross   = "cross"
 )
 
@@ -94,10 +95,15 @@ func (e *Experiment) training() int {
 
 // folds is how many trials one setting and seed make.
 func (e *Experiment) folds() int {
-	if e.Protocol == ProtocolBlocked {
+	if e.folded() {
 		return e.Folds
 	}
 	return 1
+}
+
+// folded tells whether the protocol makes folds.
+func (e *Experiment) folded() bool {
+	return e.Protocol == ProtocolBlocked || e.Protocol == ProtocolUnseen
 }
 
 // identity hashes what decides a trial's result. The commit is provenance, not identity.
@@ -118,15 +124,17 @@ func (t *Trial) identity(corpusDigest string) (string, error) {
 		Model           model.Config
 		Fold            int
 		Seed            uint64
-		Training        int     `json:",omitzero"`
-		TrainShare      float64 `json:",omitzero"`
-		Level           string  `json:",omitzero"`
-		TestLevel       string  `json:",omitzero"`
-		Votes           []Vote  `json:",omitempty"`
-		Explain         bool    `json:",omitzero"`
+		Training        int       `json:",omitzero"`
+		TrainShare      float64   `json:",omitzero"`
+		Level           string    `json:",omitzero"`
+		TestLevel       string    `json:",omitzero"`
+		Votes           []Vote    `json:",omitempty"`
+		LeaveOut        string    `json:",omitzero"`
+		Abstain         []float64 `json:",omitempty"`
+		Explain         bool      `json:",omitzero"`
 	}{
 		numericsVersion, corpusDigest, e.Protocol, e.Folds, e.TestShare, e.ValidationShare, e.Methods, t.model, t.Fold, t.Seed, e.training(),
-		trainShare, e.Level, e.TestLevel, e.Votes, e.Explain,
+		trainShare, e.Level, e.TestLevel, e.Votes, e.LeaveOut, e.Abstain, e.Explain,
 	}, json.Deterministic(true))
 	if err != nil {
 		return "", fmt.Errorf("hash trial: %w", err)
@@ -150,7 +158,7 @@ func (t *Trial) Describe() string {
 	if s := settingText(t.Setting); s != "" {
 		parts = append([]string{s}, parts...)
 	}
-	if t.experiment != nil && t.experiment.Protocol == ProtocolBlocked {
+	if t.experiment != nil && t.experiment.folded() {
 		parts = append(parts, fmt.Sprintf("fold %d of %d", t.Fold+1, t.experiment.Folds))
 	}
 	return strings.Join(parts, ", ")

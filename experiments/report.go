@@ -214,7 +214,7 @@ func verified(s Store) (string, error) {
 func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
 	for _, build := range []func(evidence) ([]Artefact, error){
 		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
-		protocolArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
+		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
 	} {
 		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {

@@ -31,6 +31,7 @@ type RunOptions struct {
 	FailFast   bool           // end with the first trial that fails
 	Progress   func(Progress) // called at the start and after every trial, never twice at once; may be nil
 	Remark     func(string)   // called with what a person should know of; may be nil
+	FinalAgain bool           // make a final evaluation anew that has been made; see [ErrUsed]
 	// Drain, when it is closed, lets running trials end and starts no more; may be nil.
 	Drain <-chan struct{}
 
@@ -109,6 +110,11 @@ func (m *Manifest) run(ctx context.Context, o RunOptions) error {
 	places := newPlaces(o.Devices, cmp.Or(o.Workers, m.config.Workers, runtime.NumCPU()))
 	places.memory, places.budget = memoryBudget(cmp.Or(o.MemoryMB, m.config.MemoryMB))
 	o.Provenance.Workers, o.Provenance.Threads = places.count, 1
+	if m.config.Final {
+		if err := m.config.use(o, trials); err != nil {
+			return err
+		}
+	}
 	todo, tracker, err := m.todo(trials, &o)
 	if err != nil {
 		return err
@@ -178,7 +184,7 @@ func (m *Manifest) todo(trials []Trial, o *RunOptions) ([]Trial, *tracker, error
 				return nil, nil, err
 			}
 		}
-		if o.Again == nil && (states[i] == Done || states[i] == Failed) {
+		if o.Again == nil && !o.FinalAgain && (states[i] == Done || states[i] == Failed) {
 			k.had(states[i])
 			continue
 		}
@@ -208,6 +214,9 @@ var errCorpus = errors.New("a corpus is not the one that was planned for")
 func (m *Manifest) RunOne(ctx context.Context, index int, o RunOptions) error {
 	if index < 0 || index >= len(m.trials) {
 		return fmt.Errorf("manifest %s has trials 0 to %d: there is no %d", m.path, len(m.trials)-1, index)
+	}
+	if m.config.Final {
+		return fmt.Errorf("manifest %s is of a final evaluation, which is one run and logged as one: run it without an index", m.path)
 	}
 	t := &m.trials[index]
 	release, err := o.Store.share()

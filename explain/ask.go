@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"slices"
 )
 
 // atOnce is how many rows the teacher is asked about at a time: enough for a network to be busy, few
@@ -73,9 +74,9 @@ func (a *asker) ask(ctx context.Context, rows [][]int32) ([]int32, error) {
 	var unknownKeys []digest
 	var text []byte
 	for i, row := range rows {
-		text = text[:0]
-		for _, v := range row {
-			text = binary.LittleEndian.AppendUint32(text, uint32(v))
+		text = slices.Grow(text[:0], 4*len(row))[:4*len(row)]
+		for f, v := range row {
+			binary.LittleEndian.PutUint32(text[4*f:], uint32(v))
 		}
 		keys[i] = digest{maphash.Bytes(a.seeds[0], text), maphash.Bytes(a.seeds[1], text)}
 		if _, known := a.answers[keys[i]]; known || first[keys[i]] {

@@ -318,7 +318,7 @@ type NodeUse struct {
 	GiniRight float64      `json:"gini_right"`
 	Gain      float64      `json:"gain_share"`
 	Classes   []ClassSides `json:"classes"` // of most rows
-	Values    []ValueShare `json:"values"`  // of the feature that it asks for: the most frequent, then all others as one
+	Values    []ValueShare `json:"values"`  // of the feature that it asks for: the one that is asked for and the most frequent, then all others as one
 }
 
 // ValueShare is how frequent a value is among all training rows and among those that come to a node.
@@ -443,8 +443,14 @@ func (s *study) values(node int) []ValueShare {
 			total++
 		}
 	}
+	asked := func(c *count) int { // the value that is asked for comes first
+		if t.Nodes[node].Equal && float64(c.value) == t.Nodes[node].Threshold {
+			return 0
+		}
+		return 1
+	}
 	order := slices.SortedFunc(maps.Values(counts), func(a, b *count) int {
-		return cmp.Or(cmp.Compare(b.here, a.here), cmp.Compare(b.all, a.all), cmp.Compare(a.value, b.value))
+		return cmp.Or(asked(a)-asked(b), cmp.Compare(b.here, a.here), cmp.Compare(b.all, a.all), cmp.Compare(a.value, b.value))
 	})
 	shares := make([]ValueShare, 0, maxValues+1)
 	rest := count{}
@@ -457,7 +463,7 @@ func (s *study) values(node int) []ValueShare {
 		rest.here += c.here
 	}
 	if n := len(order) - maxValues; n > 0 {
-		shares = append(shares, ValueShare{fmt.Sprintf("%d other values", n), ratio(rest.all, len(s.h.Parts.Train)), ratio(rest.here, total)})
+		shares = append(shares, ValueShare{fmt.Sprintf("others (%d)", n), ratio(rest.all, len(s.h.Parts.Train)), ratio(rest.here, total)})
 	}
 	return shares
 }

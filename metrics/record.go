@@ -61,9 +61,19 @@ const (
 	KappaSingle         = "kappa-u"
 	KappaVerb           = "kappa-v"
 
+	// WorstClass is the accuracy of the label that is right least often, of those with 20 and more events;
+	// n is its events.
+	WorstClass = "accuracy/worst-class"
+
 	// Accuracy with the ambiguous events counted in; everywhere else they are left out.
 	AccuracyCandidates = "accuracy/ambiguous-candidates" // right if the label is among the candidates
 	AccuracyAmbiguous  = "accuracy/ambiguous-wrong"      // all of them wrong
+
+	// What [Abstain] measures. The first two are followed by the threshold, as in coverage@0.9.
+	Coverage      = "coverage@"    // share of the events that are answered
+	AccuracyAbove = "accuracy@"    // of those
+	AUROCUnseen   = "auroc-unseen" // how well confidence tells events of seen labels from those of unseen ones
+	AUROCWrong    = "auroc-wrong"  // how well it tells right answers from wrong ones
 
 	// Predicted is the start of the metric of a confusion cell: the share of the class of the record's
 	// subset that got the label whose number follows.

@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8ntext/dataset/label"
@@ -32,6 +33,9 @@ type Outcome struct {
 	Context int32 // events with the same number depend on each other; negative: on none
 	Class   Class
 	Seen    bool // True occurs in the training part, validation not counted
+
+	// Confidence is how sure the method is of Predicted, 0 to 1, for [Abstain].
+	Confidence float64
 }
 
 // Options is what a score needs beside the outcomes.
@@ -66,6 +70,9 @@ func Score(outcomes []Outcome, o Options) []Record {
 		sure := filter(members, func(e *Outcome) bool { return e.Class&Ambiguous == 0 && e.True >= 0 })
 		records = append(records, scoreSubset(s.name, sure, o)...)
 		records = append(records, scoreAmbiguous(s.name, sure, members, o.ID)...)
+		if s.name == SubsetAll || s.name == SubsetNonTrigger {
+			records = append(records, scoreWorst(s.name, sure, o.ID)...)
+		}
 		records = append(records, scoreSubset(s.name+Seen, filter(sure, func(e *Outcome) bool { return e.Seen }), o)...)
 		records = append(records, scoreSubset(s.name+Unseen, filter(sure, func(e *Outcome) bool { return !e.Seen }), o)...)
 	}
@@ -125,6 +132,32 @@ func scoreSubset(name string, outcomes []Outcome, o Options) []Record {
 		}
 	}
 	return records
+}
+
+// worstFrom is how many events a label has at least to count for [WorstClass].
+const worstFrom = 20
+
+// scoreWorst returns the accuracy of the worst label, the lowest of equals, if any has events enough.
+func scoreWorst(name string, sure []Outcome, id Record) []Record {
+	type tally struct{ n, right int }
+	tallies := make(map[label.Label]tally)
+	for i := range sure {
+		t := tallies[sure[i].True]
+		t.n++
+		t.right += bit(sure[i].True == sure[i].Predicted)
+		tallies[sure[i].True] = t
+	}
+	worst := label.Unknown
+	share := func(l label.Label) float64 { return float64(tallies[l].right) / float64(tallies[l].n) }
+	for _, l := range slices.Sorted(maps.Keys(tallies)) {
+		if tallies[l].n >= worstFrom && (worst < 0 || share(l) < share(worst)) {
+			worst = l
+		}
+	}
+	if worst < 0 {
+		return nil
+	}
+	return appendPlain(nil, id, name, WorstClass, share(worst), tallies[worst].n, fmt.Sprintf("label %d; no interval: it was chosen for its value", worst))
 }
 
 // scoreAmbiguous returns the two columns that count ambiguous events in, where there are any.

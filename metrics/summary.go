@@ -64,7 +64,8 @@ func bounds(metric string) (least, most float64) {
 	case strings.HasPrefix(metric, Kappa):
 		return -1, 1
 	case strings.HasPrefix(metric, Accuracy), strings.HasPrefix(metric, F1Macro), strings.HasPrefix(metric, PrecisionMacro),
-		metric == RecallMacro, strings.HasPrefix(metric, Predicted):
+		metric == RecallMacro, strings.HasPrefix(metric, Predicted), strings.HasPrefix(metric, Coverage),
+		metric == AUROCUnseen, metric == AUROCWrong:
 		return 0, 1
 	}
 	return math.Inf(-1), math.Inf(1)

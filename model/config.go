@@ -97,15 +97,16 @@ func PaperConfig() Config {
 	}
 }
 
-// DefaultConfig is the setting of the shipped model: features without names and versions, embedded,
-// with what a foreign log may lack dropped at random in training.
+// DefaultConfig is the setting of the shipped model: no names and versions but how an event lies to others
+// of its log, embedded, labels copied from related requests, and what a foreign log may lack or have at
+// once dropped and overlaid at random in training (docs/learning.md).
 func DefaultConfig() Config {
 	return Config{
-		Window: 40, Features: "honest", Labels: "default",
+		Window: 40, Features: "linked", Labels: "default", Copy: true,
 		Input: InputEmbedding, Embedding: 64, Units1: 128, Units2: 96, Dropout: 0.4,
-		Batch: 32, MaxEpochs: 40, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.3, ReducePatience: 3,
-		Stride: 4, ValidationStride: 4,
-		DropUserAgent: 0.2, DropValue: 0.02,
+		Batch: 32, MaxEpochs: 20, LearningRate: 0.004, Patience: 8, ReduceFactor: 0.3, ReducePatience: 3,
+		Stride: 4, WindowsPerEpoch: 8000, ValidationStride: 4,
+		DropUserAgent: 0.2, DropValue: 0.02, BodyDropout: 0.3, Interleave: 4,
 	}
 }
 

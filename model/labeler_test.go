@@ -178,8 +178,8 @@ func TestEveryEventIsLabelledOnceHoweverItIsStreamed(t *testing.T) {
 			if p.Windows != counts[i] {
 				t.Fatalf("event %d of %d: %d windows, want %d", i, len(events), p.Windows, counts[i])
 			}
-			if !(p.Margin >= 0 && p.Margin <= 1) {
-				t.Fatalf("event %d: margin %v", i, p.Margin)
+			if !(p.Margin >= 0 && p.Margin <= 1 && p.Confidence >= p.Margin-1e-9 && p.Confidence <= 1) {
+				t.Fatalf("event %d: margin %v, confidence %v", i, p.Margin, p.Confidence)
 			}
 			if at[i] != earliest(i) {
 				t.Fatalf("event %d of %d came with push %d, it was certain at %d", i, len(events), at[i], earliest(i))

@@ -243,8 +243,8 @@ func TestChooseAmongTies(t *testing.T) {
 			tally := p.newTally()
 			p.add(tally, logp, test.tied, 0, 3)
 			p.add(tally, logp, test.tied, 1, 3)
-			if got := p.result(tally, test.tied); got.Label != test.want || got.Margin < 0 || got.Margin > 1 {
-				t.Errorf("%s, %s: %d with margin %v, want %d", rule, test.name, got.Label, got.Margin, test.want)
+			if got := p.result(tally, test.tied); got.Label != test.want || got.Margin < 0 || got.Confidence < got.Margin-1e-9 || got.Confidence > 1 {
+				t.Errorf("%s, %s: %d with margin %v and confidence %v, want %d", rule, test.name, got.Label, got.Margin, got.Confidence, test.want)
 			}
 		}
 	}

@@ -97,6 +97,9 @@ type Prediction struct {
 	// difference of their probabilities, where a label's probability is the geometric mean over the
 	// windows, made to sum to 1 over the valid labels; with the other rules, of their vote shares.
 	Margin float64
+	// Confidence is how sure the label is, 0 to 1: with RuleSum its probability as in Margin, with the
+	// other rules its share of the votes. By a threshold on it a caller may leave events unanswered.
+	Confidence float64
 	// Windows is how many windows took part.
 	Windows int
 	// TriggerEstimated is set where the event's own label is the assigned one: without truth, it is
@@ -193,8 +196,11 @@ func (p *poll) result(t *tally, tied []label.Label) Prediction {
 	r := Prediction{Label: label.Unknown, RunnerUp: label.Unknown, Windows: t.windows}
 	if p.rule == RuleSum {
 		r.Label, r.RunnerUp, r.Margin = p.joint.best(t.sum[:components*p.m], t.windows)
+		if r.Label >= 0 {
+			r.Confidence = min(1/p.joint.mass, 1)
+		}
 		if p.ties > 0 {
-			r.Label, r.RunnerUp, r.Margin = p.choose(t, tied, r)
+			p.choose(t, tied, &r)
 		}
 		return r
 	}
@@ -217,13 +223,14 @@ func (p *poll) result(t *tally, tied []label.Label) Prediction {
 		lead -= t.votes[second].weight
 	}
 	r.Margin = float64(lead) / float64(t.total)
+	r.Confidence = float64(t.votes[first].weight) / float64(t.total)
 	return r
 }
 
 // choose puts the softmax over the ties and those over the parts of a label together: a label is as
-// likely as the ties that have it are together, and as the parts make it where no tie is chosen. parts
-// is what the parts say alone. All probabilities are geometric means over the windows.
-func (p *poll) choose(t *tally, tied []label.Label, parts Prediction) (first, second label.Label, margin float64) {
+// likely as the ties that have it are together, and as the parts make it where no tie is chosen. r is what
+// the parts say alone, and becomes the answer. All probabilities are geometric means over the windows.
+func (p *poll) choose(t *tally, tied []label.Label, r *Prediction) {
 	n := float64(t.windows)
 	scores := t.sum[components*p.m:][:p.ties+1]
 	top := scores[0]
@@ -248,7 +255,7 @@ func (p *poll) choose(t *tally, tied []label.Label, parts Prediction) (first, se
 	}
 	none := math.Exp((scores[0] - top) / n)
 	total := none
-	for _, l := range []label.Label{parts.Label, parts.RunnerUp} {
+	for _, l := range []label.Label{r.Label, r.RunnerUp} {
 		if l >= 0 {
 			add(l, 0)
 		}
@@ -260,10 +267,10 @@ func (p *poll) choose(t *tally, tied []label.Label, parts Prediction) (first, se
 			add(l, mass)
 		}
 	}
-	if !(total > 0) || parts.Label < 0 { // scores that are not numbers
-		return parts.Label, parts.RunnerUp, parts.Margin
+	if !(total > 0) || r.Label < 0 { // scores that are not numbers
+		return
 	}
-	first, second = label.Unknown, label.Unknown
+	first, second := label.Unknown, label.Unknown
 	var lead, runner float64
 	for _, c := range candidates {
 		v := (c.mass + none*p.joint.probability(p.space, t.sum, c.label, t.windows)) / total
@@ -274,7 +281,7 @@ func (p *poll) choose(t *tally, tied []label.Label, parts Prediction) (first, se
 			second, runner = c.label, v
 		}
 	}
-	return first, second, min(max(lead-runner, 0), 1)
+	r.Label, r.RunnerUp, r.Margin, r.Confidence = first, second, min(max(lead-runner, 0), 1), min(lead, 1)
 }
 
 // likeliest is the label that the most likely value of each component makes on its own, as the paper

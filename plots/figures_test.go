@@ -152,7 +152,11 @@ func drawnFigures(t *testing.T) map[string]*Figure {
 		"losses-one.png":      ok(Curves("losses", "", "loss", "", false, []Curve{{"training", [][]float64{{.5}}}})),
 		"confusion.png":       top,
 		"confusion-whole.png": whole,
-		"calibration.png":     ok(Calibration("calibration", "", "", bins)),
+		"abstention.png": ok(Abstention("abstention", "", "", []AbstentionCurve{
+			{"network, busy-dev", []float64{1, .97, .92, .84, .6, 0}, []float64{.94, .95, .97, .985, .995, math.NaN()}, []float64{0, .3, .55, .72, .9, 1}},
+			{hostile[0] + " foreign-dev", []float64{1, .9, .7, .5, .2, 0}, []float64{.5, .55, .6, .7, .9, math.NaN()}, []float64{0, .2, .3, .5, .8, 1}},
+		})),
+		"calibration.png": ok(Calibration("calibration", "", "", bins)),
 		"corpora.png": ok(CorpusBars("corpora", "", "", []CorpusRow{
 			{Name: "sequential-1.34", Triggers: 1006, NonTriggers: 5000, ByRule: 3000, Others: 796},
 			{Name: "busy-dev", Triggers: 2566, NonTriggers: 18000, ByRule: 5000, Others: 1898},
@@ -216,6 +220,9 @@ func TestFiguresRefuse(t *testing.T) {
 		"logarithm of zero":       second(Curves("x", "", "", "", true, []Curve{{"a", [][]float64{{0}}}})),
 		"no cells":                third(Confusion("x", "", "", nil, name, 0)),
 		"a negative cell":         third(Confusion("x", "", "", []ConfusionCell{{Count: -1}}, name, 0)),
+		"no curves":               second(Abstention("x", "", "", nil)),
+		"lists of two lengths":    second(Abstention("x", "", "", []AbstentionCurve{{"a", []float64{1}, nil, nil}})),
+		"a share of 2":            second(Abstention("x", "", "", []AbstentionCurve{{"a", []float64{1}, []float64{2}, []float64{0}}})),
 		"no events":               second(Calibration("x", "", "", []MarginBin{{Low: 0, High: 1}})),
 		"more right than events":  second(Calibration("x", "", "", []MarginBin{{Low: 0, High: 1, N: 1, Right: 2}})),
 		"no corpora":              second(CorpusBars("x", "", "", nil)),

@@ -5,9 +5,11 @@ package host
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Machine is what a table of measurements has to say about where it was made.
@@ -30,6 +32,15 @@ func Describe() Machine {
 		m.CPU += " (family " + family + ", model " + model + ")"
 	}
 	return m
+}
+
+// Name is the processor's name as a folder's, like intel-xeon-6-167.
+func (m Machine) Name() string {
+	words := strings.FieldsFunc(strings.ToLower(m.CPU), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words = slices.DeleteFunc(words, func(w string) bool {
+		return slices.Contains([]string{"r", "tm", "processor", "cpu", "family", "model"}, w)
+	})
+	return strings.Join(words, "-")
 }
 
 // Load is how many processes wanted to run, on average over the last minute.

@@ -1,5 +1,5 @@
 // Peers runs this project's network, PyTorch's, Keras' and one of Gorgonia's elementary operations in
-// turns, on the same weights and data, and writes what they took to bench/results/peers.json:
+// turns, on the same weights and data, and writes what they took to peers.json in this machine's folder of bench/results/speed:
 //
 //	make bench-peers            all contests, some quarter of an hour
 //	make bench-peers RESUME=1   those that an interrupted run has left
@@ -86,7 +86,7 @@ func bouts() []bout {
 func run(args []string) error {
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	python := flags.String("python", "bench/peers/.venv/bin/python", "interpreter that has the peers")
-	output := flags.String("o", "bench/results/peers.json", "file of results")
+	output := flags.String("o", "", "file of results (default: peers.json in this machine's folder of bench/results/speed)")
 	rounds := flags.Int("rounds", 10, "rounds of every contest")
 	n := flags.Int("n", 3, "runs of a contestant in a round")
 	only := flags.Int("only", -1, "number of the one contest to run, from 0; its results replace those in the file")
@@ -111,6 +111,13 @@ func run(args []string) error {
 		}
 	}
 
+	if *output == "" {
+		folder, err := results.Here()
+		if err != nil {
+			return err
+		}
+		*output = filepath.Join(folder, "peers.json")
+	}
 	var record results.Peers
 	if *only >= 0 || *missing {
 		if err := results.Read(*output, &record); err != nil {

@@ -19,6 +19,18 @@ import (
 // Folder is this folder, from the repository's root.
 const Folder = "bench/results"
 
+// Speed is the folder of what depends on the machine: a folder for each, named by its processor.
+const Speed = "speed"
+
+// Here is the folder of this machine's speeds, which it makes.
+func Here() (string, error) {
+	folder := filepath.Join(Folder, Speed, host.Describe().Name())
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", fmt.Errorf("make a folder for this machine's results: %w", err)
+	}
+	return folder, nil
+}
+
 // Read reads a file into v, a pointer; a file that is not there leaves v as it is.
 func Read(path string, v any) error {
 	text, err := os.ReadFile(path)
@@ -46,7 +58,7 @@ func Write(path string, v any) error {
 	return nil
 }
 
-// Peers is the file peers.json, of bench/peers.
+// Peers is the file peers.json of a machine, of bench/peers.
 type Peers struct {
 	Machine  host.Machine      `json:"machine"`
 	Versions map[string]string `json:"versions"`
@@ -65,7 +77,7 @@ type Losses struct {
 	Difference float64 `json:"difference"` // the largest, relative
 }
 
-// Training is the file training.json, of bench/training.
+// Training is the file training.json of a machine, of bench/training.
 type Training struct {
 	Machine host.Machine `json:"machine"`
 	Memory  Memory       `json:"memory"`

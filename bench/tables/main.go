@@ -23,24 +23,36 @@ func main() {
 
 // measurements are all files of results.
 type measurements struct {
-	peers    results.Peers
-	training results.Training
+	machines []speeds
 	accuracy results.Accuracy
 	loss     results.Loss
+}
+
+// speeds are the files of one machine.
+type speeds struct {
+	peers    results.Peers
+	training results.Training
 	kernels  []kernel
 }
 
 // run reads the results in folder, writes the page and draws into the folder of figures.
 func run(readme, folder, drawn string) error {
 	var m measurements
-	for name, v := range map[string]any{"peers.json": &m.peers, "training.json": &m.training, "accuracy.json": &m.accuracy, "loss.json": &m.loss} {
+	for name, v := range map[string]any{"accuracy.json": &m.accuracy, "loss.json": &m.loss} {
 		if err := results.Read(filepath.Join(folder, name), v); err != nil {
 			return err
 		}
 	}
-	var err error
-	if m.kernels, err = readKernels(filepath.Join(folder, "kernels.txt")); err != nil {
-		return err
+	machines, err := os.ReadDir(filepath.Join(folder, results.Speed))
+	if err != nil {
+		return fmt.Errorf("read the machines' results: %w", err)
+	}
+	for _, d := range machines {
+		s, err := readSpeeds(filepath.Join(folder, results.Speed, d.Name()))
+		if err != nil {
+			return err
+		}
+		m.machines = append(m.machines, s)
 	}
 	old, err := os.ReadFile(readme)
 	if err != nil {
@@ -53,11 +65,11 @@ func run(readme, folder, drawn string) error {
 	}{
 		{"machine", machineTable},
 		{"goals", goalsTable},
-		{"peers", peersTable},
-		{"windows", windowsTable},
-		{"elementary", elementaryTable},
-		{"training", trainingTable},
-		{"kernels", kernelsTable},
+		{"peers", eachMachine(peersTable)},
+		{"windows", eachMachine(windowsTable)},
+		{"elementary", eachMachine(elementaryTable)},
+		{"training", eachMachine(trainingTable)},
+		{"kernels", eachMachine(kernelsTable)},
 		{"whole", wholeTable},
 		{"first", firstTable},
 		{"strides", stridesTable},

@@ -7,19 +7,51 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"k8ntext/bench/contest"
+	"k8ntext/bench/results"
 )
 
+// readSpeeds reads a machine's folder; what was not measured is zero.
+func readSpeeds(folder string) (speeds, error) {
+	var s speeds
+	for name, v := range map[string]any{"peers.json": &s.peers, "training.json": &s.training} {
+		if err := results.Read(filepath.Join(folder, name), v); err != nil {
+			return s, err
+		}
+	}
+	var err error
+	s.kernels, err = readKernels(filepath.Join(folder, "kernels.txt"))
+	return s, err
+}
+
+// brand is what a machine is called in headings.
+func (s *speeds) brand() string {
+	name, _, _ := strings.Cut(s.peers.Machine.CPU, " (family")
+	return name
+}
+
+// eachMachine writes a table for every machine, under its name.
+func eachMachine(table func(w io.Writer, s *speeds)) func(w io.Writer, m *measurements) {
+	return func(w io.Writer, m *measurements) {
+		for i := range m.machines {
+			fmt.Fprintf(w, "\n**%s**\n", m.machines[i].brand())
+			table(w, &m.machines[i])
+		}
+	}
+}
+
 func machineTable(w io.Writer, m *measurements) {
-	v := m.peers.Versions
-	machine := m.peers.Machine
-	fmt.Fprintf(w, "%s, %d cores, %s; %s; PyTorch %s, Keras %s on TensorFlow %s (Python %s).\n",
-		machine.CPU, machine.Cores, machine.OS, strings.Replace(machine.Go, "go", "Go ", 1), v["torch"], v["keras"], v["tensorflow_cpu"], v["python"])
+	for _, s := range m.machines {
+		v, machine := s.peers.Versions, s.peers.Machine
+		fmt.Fprintf(w, "* %s, %d cores, %s; %s; PyTorch %s, Keras %s on TensorFlow %s (Python %s).\n",
+			machine.CPU, machine.Cores, machine.OS, strings.Replace(machine.Go, "go", "Go ", 1), v["torch"], v["keras"], v["tensorflow_cpu"], v["python"])
+	}
 }
 
 // names of the contestants in tables.
@@ -36,9 +68,9 @@ func contestant(r contest.Result) string {
 }
 
 // of picks the results of one contest.
-func of(m *measurements, against, task string, window, batch int) []contest.Result {
+func of(s *speeds, against, task string, window, batch int) []contest.Result {
 	var out []contest.Result
-	for _, r := range m.peers.Results {
+	for _, r := range s.peers.Results {
 		if r.Against == against && r.Task == task && r.Window == window && r.Batch == batch {
 			out = append(out, r)
 		}
@@ -84,7 +116,7 @@ func ratio(x float64) string {
 
 func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
 
-func peersTable(w io.Writer, m *measurements) {
+func peersTable(w io.Writer, m *speeds) {
 	for _, c := range []struct {
 		task, title   string
 		window, batch int
@@ -116,7 +148,7 @@ func peersTable(w io.Writer, m *measurements) {
 	fmt.Fprintf(w, "\nLosses of the first five steps from equal weights: the peers' are within %.1g of ours, relative.\n", worst)
 }
 
-func windowsTable(w io.Writer, m *measurements) {
+func windowsTable(w io.Writer, m *speeds) {
 	for _, task := range []string{"train", "infer"} {
 		title := "Training step"
 		if task == "infer" {
@@ -137,7 +169,12 @@ func windowsTable(w io.Writer, m *measurements) {
 	}
 }
 
-func elementaryTable(w io.Writer, m *measurements) {
+func elementaryTable(w io.Writer, m *speeds) {
+	if of(m, "elementary", "train", 10, 32) == nil {
+		fmt.Fprintf(w, "\nNot measured on it.\n")
+		return
+	}
+	fmt.Fprintln(w)
 	head(w, 1, "", "W", "threads", "best wall", "median wall", "best CPU", "n", "load")
 	for _, window := range []int{10, 60} {
 		for _, r := range of(m, "elementary", "train", window, 32) {
@@ -146,8 +183,9 @@ func elementaryTable(w io.Writer, m *measurements) {
 	}
 }
 
-func trainingTable(w io.Writer, m *measurements) {
+func trainingTable(w io.Writer, m *speeds) {
 	t := m.training
+	fmt.Fprintln(w)
 	fmt.Fprintf(w, "* Peak memory of a training of the paper's network on %d events, W=%d, batch %d, from loading the log to the validation: %d MB; %d MB of it when the log was loaded and cut.\n",
 		t.Memory.Events, t.Memory.Window, t.Memory.Batch, t.Memory.Peak/1e6, t.Memory.Loaded/1e6)
 	fmt.Fprintf(w, "* Two single-threaded trainings side by side do %.2f times the steps of one (best rounds: %s ms a step alone, %s ms for a step of each; median of %d rounds %.2f; load %.1f, of which 2 are these).\n",
@@ -211,7 +249,7 @@ func (k kernel) share() float64 {
 }
 
 // product is a product's (or, "", the peak's) line for each path.
-func (m *measurements) product(name string) map[string]kernel {
+func (m *speeds) product(name string) map[string]kernel {
 	r := make(map[string]kernel)
 	for _, k := range m.kernels {
 		if k.product == name {
@@ -221,9 +259,15 @@ func (m *measurements) product(name string) map[string]kernel {
 	return r
 }
 
-func kernelsTable(w io.Writer, m *measurements) {
-	peak := m.product("")
-	paths := slices.SortedFunc(maps.Keys(peak), func(a, b string) int { return cmp.Compare(peak[b].rate, peak[a].rate) })
+// paths are those that were measured, the fastest first.
+func (s *speeds) paths() []string {
+	peak := s.product("")
+	return slices.SortedFunc(maps.Keys(peak), func(a, b string) int { return cmp.Compare(peak[b].rate, peak[a].rate) })
+}
+
+func kernelsTable(w io.Writer, m *speeds) {
+	fmt.Fprintln(w)
+	paths := m.paths()
 	cells := []string{"product (m x k x n)"}
 	for _, p := range paths {
 		cells = append(cells, p+", GFLOP/s", "of peak")
@@ -255,41 +299,64 @@ func kernelsTable(w io.Writer, m *measurements) {
 	}
 }
 
-// goalsTable compares with what was to be reached.
+// goalsTable compares with what was to be reached. Where a machine has no measurement it says so by a dash.
 func goalsTable(w io.Writer, m *measurements) {
-	head(w, 1, "", "at most", "measured", "")
-	line := func(what string, limit, got float64, form func(float64) string) {
-		verdict := "holds"
-		if !(got <= limit) {
-			verdict = "**does not hold**"
-		}
-		row(w, what, form(limit), form(got), verdict)
+	cells := []string{"", ""}
+	for i := range m.machines {
+		cells = append(cells, m.machines[i].brand())
 	}
-	least := func(what string, limit, got float64, form func(float64) string) {
-		verdict := "holds"
-		if !(got >= limit) {
-			verdict = "**does not hold**"
+	head(w, 2, cells...)
+	line := func(what, word string, limit float64, form func(float64) string, holds func(got, limit float64) bool, got func(s *speeds) float64) {
+		cells := []string{what, word + " " + form(limit)}
+		for i := range m.machines {
+			x := got(&m.machines[i])
+			switch {
+			case math.IsNaN(x) || x == 0:
+				cells = append(cells, "-")
+			case holds(x, limit):
+				cells = append(cells, form(x)+", holds")
+			default:
+				cells = append(cells, form(x)+", **does not hold**")
+			}
 		}
-		row(w, what, "at least "+form(limit), form(got), verdict)
+		row(w, cells...)
 	}
-	rs := of(m, "peers", "train", 60, 32)
-	torch := best(rs, wall, "pytorch", "", 0)
-	line("training step, batch 32, wall, against PyTorch's best setting", .33, best(rs, wall, "k8ntext", "", 0)/torch, ratio)
-	line("the same on AVX2 kernels", .50, best(rs, wall, "k8ntext", "avx2", 0)/torch, ratio)
-	line("the same, CPU time on one thread", .50, best(rs, cpu, "k8ntext", "", 1)/best(rs, cpu, "pytorch", "", 1), ratio)
-	line("training step, wall, against Keras on TensorFlow", .20, best(rs, wall, "k8ntext", "", 0)/best(rs, wall, "keras", "", 0), ratio)
-	line("Gorgonia's share of a step", .03, m.training.Graph.Share, percent)
+	most := func(what string, limit float64, form func(float64) string, got func(s *speeds) float64) {
+		line(what, "at most", limit, form, func(x, limit float64) bool { return x <= limit }, got)
+	}
+	least := func(what string, limit float64, form func(float64) string, got func(s *speeds) float64) {
+		line(what, "at least", limit, form, func(x, limit float64) bool { return x >= limit }, got)
+	}
+	against := func(value func(contest.Result) float64, setting string, threads int, peer string) func(*speeds) float64 {
+		return func(s *speeds) float64 {
+			rs := of(s, "peers", "train", 60, 32)
+			return best(rs, value, "k8ntext", setting, threads) / best(rs, value, peer, "", threads)
+		}
+	}
+	most("training step, batch 32, wall, against PyTorch's best setting", .33, ratio, against(wall, "", 0, "pytorch"))
+	most("the same on AVX2 kernels", .50, ratio, against(wall, "avx2", 0, "pytorch"))
+	most("the same, CPU time on one thread", .50, ratio, against(cpu, "", 1, "pytorch"))
+	most("training step, wall, against Keras on TensorFlow", .20, ratio, against(wall, "", 0, "keras"))
+	most("Gorgonia's share of a step", .03, percent, func(s *speeds) float64 { return s.training.Graph.Share })
 	if c, ok := chosen(m, "paper"); ok {
-		line(fmt.Sprintf("inference of a file at W=60, CPU time per event at stride %d (stride 1: %s ms)", c.stride, number(c.first/1e3)), .15, c.micros/1e3,
-			func(ms float64) string { return fmt.Sprintf("%.3f ms", ms) })
+		most(fmt.Sprintf("inference of a file at W=60, CPU time per event at stride %d (stride 1: %s ms)", c.stride, number(c.first/1e3)), .15,
+			func(ms float64) string { return fmt.Sprintf("%.3f ms", ms) }, func(s *speeds) float64 {
+				if s.peers.Machine != m.accuracy.Machine {
+					return math.NaN()
+				}
+				return c.micros / 1e3
+			})
 	}
-	line("peak memory of a training on about 20,000 events, W=60, batch 32", 400, float64(m.training.Memory.Peak)/1e6, func(mb float64) string { return fmt.Sprintf("%.0f MB", mb) })
-	low := math.Inf(1)
-	for _, k := range m.kernels {
-		if k.product != "" && k.path == "avx512" {
-			low = min(low, k.share())
+	most("peak memory of a training on about 20,000 events, W=60, batch 32", 400, func(mb float64) string { return fmt.Sprintf("%.0f MB", mb) },
+		func(s *speeds) float64 { return float64(s.training.Memory.Peak) / 1e6 })
+	least("matrix products, of the measured peak: the slowest shape at batch 32", .85, percent, func(s *speeds) float64 {
+		paths, low := s.paths(), math.NaN()
+		for _, k := range s.kernels {
+			if k.product != "" && k.path == paths[0] && !(k.share() >= low) {
+				low = k.share()
+			}
 		}
-	}
-	least("matrix products, of the measured peak: the slowest shape at batch 32", .85, low, percent)
-	least("two single-threaded trainings side by side, against one", 1.85, m.training.Pair.Gain, ratio)
+		return low
+	})
+	least("two single-threaded trainings side by side, against one", 1.85, ratio, func(s *speeds) float64 { return s.training.Pair.Gain })
 }

@@ -1,6 +1,6 @@
 // Training measures what surrounds the steps of a training: the peak memory of a training on a long
 // log, two single-threaded trainings side by side, Gorgonia's share of a step, and where the rest of
-// a step goes. It writes bench/results/training.json:
+// a step goes. It writes training.json in this machine's folder of bench/results/speed:
 //
 //	go run ./bench/training
 package main
@@ -44,7 +44,7 @@ func main() {
 
 func run(args []string) error {
 	flags := flag.NewFlagSet("training", flag.ContinueOnError)
-	output := flags.String("o", "bench/results/training.json", "file of results")
+	output := flags.String("o", "", "file of results (default: training.json in this machine's folder of bench/results/speed)")
 	long := flags.String("train", "", "train on this log, print what memory that took and end")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,6 +57,13 @@ func run(args []string) error {
 		return json.MarshalWrite(os.Stdout, m)
 	}
 	r := results.Training{Machine: host.Describe()}
+	if *output == "" {
+		folder, err := results.Here()
+		if err != nil {
+			return err
+		}
+		*output = filepath.Join(folder, "training.json")
+	}
 	var err error
 	if r.Memory, err = memory(); err != nil {
 		return err

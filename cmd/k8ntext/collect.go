@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -204,14 +201,14 @@ func (a *app) receive(ctx context.Context, out *collect.Output, f *collectFlags,
 		return fail(err)
 	}
 	hook := collect.NewWebhook(out, collect.WebhookOptions{MaxBody: maxBody})
-	server := &http.Server{Handler: hook, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: hook, ErrorLog: hook.ErrorLog(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
 	scheme := "https"
 	if f.cert == "" {
 		scheme = "http"
 		if host, _, _ := net.SplitHostPort(listener.Addr().String()); !a.quiet && !net.ParseIP(host).IsLoopback() {
 			fmt.Fprintln(a.stderr, "k8ntext: plain HTTP: whoever can listen on the way reads the secrets in the log; --tls-cert and --tls-key mend that")
 		}
-	} else if server.TLSConfig, err = tlsConfig(f); err != nil {
+	} else if server.TLSConfig, err = collect.ServerTLS(f.cert, f.key, f.clientCA); err != nil {
 		listener.Close()
 		return fail(err)
 	}
@@ -247,24 +244,4 @@ func (a *app) receive(ctx context.Context, out *collect.Output, f *collectFlags,
 	})
 	group.Go(func() error { return hook.Run(writing) })
 	return group.Wait()
-}
-
-func tlsConfig(f *collectFlags) (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s and key %s: %w", f.cert, f.key, err)
-	}
-	c := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if f.clientCA != "" {
-		pem, err := os.ReadFile(f.clientCA)
-		if err != nil {
-			return nil, fmt.Errorf("authority of the senders: %w", err)
-		}
-		c.ClientCAs = x509.NewCertPool()
-		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("authority of the senders: no PEM certificate in %s", f.clientCA)
-		}
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return c, nil
 }

@@ -35,6 +35,8 @@ func (a *app) evaluateCommand() *cobra.Command {
 baselines on the fold's test part:
 
   blocked  contiguous folds in time with gaps; no event, window or context is shared
+  unseen   the same folds; each leaves a random group of people's actions out of its
+           training, so that what is scored as unseen is
   cross    trains on the corpora of --corpus, tests on those of --test, each by itself
   paper    shuffled overlapping windows, scored by position as the paper does: leaks,
            for comparison only
@@ -42,6 +44,7 @@ baselines on the fold's test part:
 With -m, scores a model as it is, only on events that it was not trained on.`,
 		Example: `  k8ntext evaluate --corpus sequential-1.34 --protocol blocked
   k8ntext evaluate --protocol cross --corpus sequential-1.34 --test busy.jsonl.zst,old.jsonl
+  k8ntext evaluate --protocol unseen --corpus base-dev --abstain 0.5,0.9,0.99 -o json
   k8ntext evaluate --protocol paper --preset paper --set max_epochs=5
   k8ntext evaluate --preset paper --device opencl
   k8ntext evaluate -m my.k8ntext --corpus other.jsonl.zst -o json`,
@@ -53,7 +56,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 			}
 			var records []metrics.Record
 			if cmd.Flags().Changed("model") {
-				for _, f := range []string{"protocol", "folds", "preset", "set", "methods", "test"} {
+				for _, f := range []string{"protocol", "folds", "preset", "set", "methods", "test", "leave-out", "abstain"} {
 					if cmd.Flags().Changed(f) {
 						return usagef("--%s has no meaning with -m: the model is scored as it is", f)
 					}
@@ -78,9 +81,12 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 				if _, err := m.config(); err != nil {
 					return err
 				}
-				protocols := []string{experiments.ProtocolBlocked, experiments.ProtocolPaper, experiments.ProtocolCross}
+				protocols := []string{experiments.ProtocolBlocked, experiments.ProtocolUnseen, experiments.ProtocolPaper, experiments.ProtocolCross}
 				if !slices.Contains(protocols, x.Protocol) {
 					return usagef("unknown protocol %q: use one of %s", x.Protocol, strings.Join(protocols, ", "))
+				}
+				if x.LeaveOut != "" && x.Protocol != experiments.ProtocolUnseen {
+					return usagef("--leave-out goes with --protocol %s", experiments.ProtocolUnseen)
 				}
 				if (x.Protocol == experiments.ProtocolCross) != (len(test) > 0) {
 					return usagef("--test CORPUS and --protocol %s go together", experiments.ProtocolCross)
@@ -118,8 +124,10 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	e.deviceFlag(c.Flags())
 	c.Flags().StringSliceVar(&corpora, "corpus", []string{"sequential-1.34"}, "labelled corpus: a name of corpus list, or a path; may be several")
 	c.Flags().StringSliceVar(&test, "test", nil, "with --protocol cross: the corpora that are tested")
-	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked, cross or paper")
-	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the blocked protocol")
+	c.Flags().StringVar(&x.Protocol, "protocol", experiments.ProtocolBlocked, "blocked, unseen, cross or paper")
+	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the protocols blocked and unseen")
+	c.Flags().StringVar(&x.LeaveOut, "leave-out", "", "with --protocol unseen: action (the default) or scenario")
+	c.Flags().Float64SliceVar(&x.Abstain, "abstain", nil, "thresholds of the network's confidence at which leaving events unanswered is scored, for --all")
 	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.Methods(), "what to score")
 	c.Flags().StringVarP(&modelPath, "model", "m", "", `score this model file as it is; "" is the model in this program`)
 	c.Flags().BoolVar(&includeSeen, "include-seen", false, "with -m: score events of the model's training too, marked in every record")

@@ -244,6 +244,9 @@ func (f *experimentFlags) source(path string) (experiments.Source, error) {
 	if f.corpus != "" {
 		command += " CORPUS=" + shellQuoted(f.corpus)
 	}
+	if config.Final {
+		command = "make final"
+	}
 	return experiments.Source{Config: config, Store: store, Command: command}, nil
 }
 

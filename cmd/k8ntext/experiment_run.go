@@ -36,6 +36,7 @@ func (a *app) experimentRunCommand() *cobra.Command {
 		s       sweepFlags
 		devices []string
 		index   int
+		again   bool
 	)
 	c := &cobra.Command{
 		Use:   "run [FILE]",
@@ -50,6 +51,9 @@ run again.
 Networks are trained on the file's device or devices: the processor runs as many
 trials at a time as it has workers and memory, every other device one. A device
 that is lost gets no more trials; the others go on.
+
+A file with final = true evaluates recordings that no choice may be made on: the run
+is logged in uses.jsonl of the results folder, and the same one is made only once.
 
 With --manifest the trials, the arithmetic and the digests of the corpora are
 those of the manifest; it is an error if the file has changed since. --index runs
@@ -78,6 +82,7 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 					return err
 				}
 				return a.sweep(cmd.Context(), config.Name, store, on, s, func(ctx context.Context, o experiments.RunOptions) error {
+					o.FinalAgain = again && config.Final
 					return experiments.Run(ctx, config, o)
 				})
 			}
@@ -103,6 +108,7 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 	f.addManifest(c)
 	s.add(c)
 	devicesFlag(c, &devices)
+	c.Flags().BoolVar(&again, "again", false, "make a final evaluation once more that is logged as made")
 	c.Flags().IntVar(&index, "index", -1, "run only the trial of this number in the manifest, from 0")
 	return c
 }

@@ -66,7 +66,7 @@ units2 = 8
 embedding = 8
 max_epochs = 1
 [experiment.grid]
-"model.window" = [5, 100000]
+"model.window" = [5, 4000]
 `), 0o644); err != nil {
 		t.Fatal(err)
 	}

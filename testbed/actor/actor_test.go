@@ -65,8 +65,11 @@ func (c *fakeCluster) fault(what string) error {
 	c.faults = append(c.faults, what)
 	return nil
 }
-func (c *fakeCluster) Kill(name string) error          { return c.fault("kill " + name) }
-func (c *fakeCluster) Start(name string) error         { return c.fault("start " + name) }
+func (c *fakeCluster) Kill(name string) error  { return c.fault("kill " + name) }
+func (c *fakeCluster) Start(name string) error { return c.fault("start " + name) }
+func (c *fakeCluster) Reissue(name string, valid time.Duration) error {
+	return c.fault(fmt.Sprintf("reissue %s %s", name, valid))
+}
 func (c *fakeCluster) AddNode() (string, error)        { return "node-9", c.fault("add") }
 func (c *fakeCluster) RemoveNode(name string) error    { return c.fault("remove " + name) }
 func (c *fakeCluster) WaitNodes(context.Context) error { return nil }
@@ -171,6 +174,8 @@ func TestActions(t *testing.T) {
 		action("a00012", scenario.ToolCluster, func(a *scenario.Action) { a.Argv = []string{"kill", "node/node-2"} }),
 		action("a00013", scenario.ToolCluster, func(a *scenario.Action) { a.Argv, a.Save = []string{"add-node"}, "1.added" }),
 		action("a00014", scenario.ToolCluster, func(a *scenario.Action) { a.Argv = []string{"remove-node", "${out:1.added}"} }),
+		action("a00015", scenario.ToolCluster, func(a *scenario.Action) { a.Argv = []string{"expire", "kube-scheduler", "30"} }),
+		action("a00016", scenario.ToolCluster, func(a *scenario.Action) { a.Argv = []string{"renew", "kube-scheduler"} }),
 	}
 	r, c := newRunner(t, handler, actions...)
 	r.lanes(t.Context())
@@ -193,7 +198,7 @@ func TestActions(t *testing.T) {
 	if d := cmp.Diff(want, requests); d != "" {
 		t.Errorf("requests (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]string{"kill node/2", "add", "remove node-9"}, c.faults); d != "" {
+	if d := cmp.Diff([]string{"kill node/2", "add", "remove node-9", "reissue kube-scheduler 30s", "reissue kube-scheduler 0s"}, c.faults); d != "" {
 		t.Errorf("faults (-want +got):\n%s", d)
 	}
 
@@ -215,8 +220,8 @@ func TestActions(t *testing.T) {
 			}
 		}
 	}
-	if faults != 3 || lookups != 2 {
-		t.Errorf("%d faults and %d look-ups in the journal, want 3 and 2", faults, lookups)
+	if faults != 5 || lookups != 2 {
+		t.Errorf("%d faults and %d look-ups in the journal, want 5 and 2", faults, lookups)
 	}
 	for id, exit := range map[string]float64{"a00001": 0, "a00005": 0, "a00006": 1, "a00009": 0, "a00010": 3, "a00011": 4} {
 		if exits[id] != exit {

@@ -23,6 +23,7 @@ type Cluster interface {
 	Client() kubernetes.Interface
 	Kill(component string) error
 	Start(component string) error
+	Reissue(component string, valid time.Duration) error
 	AddNode() (string, error)
 	RemoveNode(name string) error
 	WaitNodes(ctx context.Context) error
@@ -269,6 +270,13 @@ func (r *runner) fault(ctx context.Context, a *scenario.Action) {
 		err = r.cluster.Kill(component(m.Component))
 	case "start":
 		err = r.cluster.Start(component(m.Component))
+	case "expire":
+		var valid time.Duration
+		if valid, err = time.ParseDuration(a.Argv[len(a.Argv)-1] + "s"); err == nil {
+			err = r.cluster.Reissue(component(m.Component), valid)
+		}
+	case "renew":
+		err = r.cluster.Reissue(component(m.Component), 0)
 	case "add-node":
 		m.What = "add"
 		var name string

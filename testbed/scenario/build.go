@@ -615,6 +615,9 @@ func (r *run) fault(st *Step) *Action {
 		a.Argv = append(a.Argv, operand)
 		a.Name += "-" + strings.TrimRight(operand, "-0123456789/")
 	}
+	if st.Do == "expire" {
+		a.Argv = append(a.Argv, cmp.Or(st.Count, "45"))
+	}
 	if st.Do == "sleep" {
 		a.Name, a.Wait = "sleep", "none"
 	}

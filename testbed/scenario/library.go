@@ -112,9 +112,10 @@ type Step struct {
 	Args string `toml:"args"`
 	// Stdin of a kubectl command line, a template.
 	Stdin string `toml:"stdin"`
-	// Count is the number that scale sets, the seconds that sleep waits: "$n" or a number.
+	// Count is the number that scale sets, the seconds that sleep waits, or after which credentials expire: "$n"
+	// or a number.
 	Count string `toml:"count"`
-	// Component that kill and start mean.
+	// Component that kill, start, expire and renew mean.
 	Component string `toml:"component"`
 	// Expect is "ok" (default), "fail" or "any".
 	Expect string `toml:"expect"`

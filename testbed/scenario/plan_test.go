@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // profiles that recordings are made with.
-var profiles = []string{"base", "busy", "other-version", "metadata", "metadata-check", "work", "all"}
+var profiles = []string{"base", "busy", "other-version", "metadata", "metadata-check", "work", "all", "story-expired", "story-chart", "story-stolen"}
 
 func library(t testing.TB) *scenario.Library {
 	t.Helper()

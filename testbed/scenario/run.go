@@ -92,6 +92,9 @@ func (r *run) begin() error {
 	default:
 		r.team = s.Namespace
 	}
+	if r.own == nil {
+		r.vars["ns"] = r.team // as the object of that id names a namespace of the run's own
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.Objects)) {
 		params := s.Objects[id]
 		name, isChart := params["chart"].(string)

@@ -103,6 +103,8 @@ var verbs = map[Verb]verbSpec{
 
 	"kill":        {tools: []string{ToolCluster}},
 	"start":       {tools: []string{ToolCluster}},
+	"expire":      {tools: []string{ToolCluster}},
+	"renew":       {tools: []string{ToolCluster}},
 	"add-node":    {tools: []string{ToolCluster}},
 	"remove-node": {tools: []string{ToolCluster}},
 	"sleep":       {tools: []string{ToolCluster}},

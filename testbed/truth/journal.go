@@ -57,7 +57,7 @@ type Name struct {
 // Fault is something that was done to the cluster other than by a request.
 type Fault struct {
 	Component string    `json:"component"` // kube-scheduler, kube-controller-manager, node/N
-	What      string    `json:"what"`      // kill, start, add, remove
+	What      string    `json:"what"`      // kill, start, expire, renew, add, remove
 	At        time.Time `json:"at"`
 	ID        string    `json:"id"` // of the command that did it; may be empty
 }

@@ -3,6 +3,7 @@ package truth
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +36,11 @@ func (a *attribution) rule(q *Request) verdict {
 	}
 	if class := backgroundOf(q); class != "" {
 		return a.background(q, "background:"+class)
+	}
+	if q.User == "" && q.Code == http.StatusUnauthorized && q.Subresource != "binding" {
+		// Credentials that have run out: the server does not know who asks, and what for is not told by what was
+		// sent. A component asks by itself, for as long as it lives.
+		return a.background(q, "background:unauthenticated")
 	}
 	v := a.effect(q, worker)
 	if len(v.of) > 0 {

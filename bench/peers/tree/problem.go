@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"k8ntext/dataset"
 	"k8ntext/explain"
@@ -121,7 +122,7 @@ func (r *rows) problem(name string) (*explain.Problem, error) {
 	}
 	teacher := make(byHeart, r.count)
 	for i, l := range r.labels {
-		teacher[key(r.values[i*r.features:(i+1)*r.features])] = l
+		teacher[string(key(nil, r.values[i*r.features:(i+1)*r.features]))] = l
 	}
 	p.Teacher = teacher
 	return p, nil
@@ -130,18 +131,21 @@ func (r *rows) problem(name string) (*explain.Problem, error) {
 // byHeart is a teacher that knows rows.
 type byHeart map[string]int32
 
-func key(row []int32) string {
-	b := make([]byte, 0, 4*len(row))
-	for _, v := range row {
-		b = binary.LittleEndian.AppendUint32(b, uint32(v))
+// key writes a row over b.
+func key(b []byte, row []int32) []byte {
+	b = slices.Grow(b[:0], 4*len(row))[:4*len(row)]
+	for i, v := range row {
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
 	}
-	return string(b)
+	return b
 }
 
 func (t byHeart) Predict(_ context.Context, rows [][]int32) ([]int32, error) {
 	out := make([]int32, len(rows))
+	var b []byte
 	for i, row := range rows {
-		out[i] = t[key(row)]
+		b = key(b, row)
+		out[i] = t[string(b)]
 	}
 	return out, nil
 }

@@ -45,6 +45,16 @@ func TestPlanWrongUse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	resource := t.TempDir()
+	if err := os.WriteFile(filepath.Join(resource, "bad.toml"), []byte(`
+words = ["web"]
+notes = ["note"]
+role.admin = { users = ["anna"] }
+kind.configmap = { resource = "configmaps", api = "v1", kind = "ConfigMap", namespaced = true }
+scenario = [{ id = "x", about = "X.", namespace = "team", steps = [{ kubectl = "get confgmaps" }] }]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
@@ -57,6 +67,8 @@ func TestPlanWrongUse(t *testing.T) {
 		{[]string{"plan", "--plan", filepath.Join(dir, "key.json")}, `unknown field "lans"`},
 		{[]string{"plan", "--plan", filepath.Join(dir, "lane.json")}, "action a00001: there is no lane 3"},
 		{[]string{"run", filepath.Join(dir, "new"), "--only", "none-such"}, `unknown scenario or tag "none-such"`},
+		{[]string{"run", filepath.Join(dir, "new"), "--scenarios", dir}, `bad.toml:5: unknown verb "crate": did you mean "create"?`},
+		{[]string{"run", filepath.Join(dir, "new"), "--scenarios", resource}, `bad.toml:6: scenario "x": step 1: unknown resource "confgmaps": did you mean "configmaps"?`},
 		{[]string{"run"}, "accepts 1 arg"},
 		{[]string{"coverage", dir}, "resources.json"},
 	} {
@@ -64,5 +76,8 @@ func TestPlanWrongUse(t *testing.T) {
 		if code == exitOK || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit %d, %q; want %q in it", c.args, code, stderr, c.want)
 		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+		t.Error("a recording that cannot be planned left a folder")
 	}
 }

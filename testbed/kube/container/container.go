@@ -144,6 +144,31 @@ func PullError(image string) string {
 	return ""
 }
 
+// Mount is a folder or file of the node that a container sees under a name of its own.
+type Mount struct {
+	Inside  string // path in the container
+	Outside string // path on the node
+}
+
+// Cat is the node's file that "cat FILE" prints when it runs in a container with these mounts, and empty
+// for every other command and for files that lie in no mount. What the kubelet has put into a volume, an
+// account's token for one, is real although the container is not.
+func Cat(command []string, mounts []Mount) string {
+	if len(command) != 2 || path.Base(command[0]) != "cat" || !path.IsAbs(command[1]) {
+		return ""
+	}
+	file := path.Clean(command[1])
+	for _, m := range mounts {
+		if file == m.Inside {
+			return m.Outside
+		}
+		if rest, ok := strings.CutPrefix(file, strings.TrimSuffix(m.Inside, "/")+"/"); ok {
+			return path.Join(m.Outside, rest)
+		}
+	}
+	return ""
+}
+
 // Exec is what a command run inside a container gives: its output and its exit code. Commands that fail
 // in every container are "false" and whatever says "exit N".
 func Exec(command []string) (output string, exit int) {

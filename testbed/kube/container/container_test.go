@@ -53,6 +53,27 @@ func TestExec(t *testing.T) {
 	}
 }
 
+func TestCat(t *testing.T) {
+	mounts := []Mount{{"/var/run/secrets/kubernetes.io/serviceaccount", "/node/pods/1/volumes/token"}, {"/etc/hosts", "/node/pods/1/etc-hosts"}}
+	for _, c := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"}, "/node/pods/1/volumes/token/token"},
+		{[]string{"/bin/cat", "/etc/hosts"}, "/node/pods/1/etc-hosts"},
+		{[]string{"cat", "/var/run/secrets/kubernetes.io/serviceaccount/../../../../../etc/shadow"}, ""},
+		{[]string{"cat", "/var/run/secrets/kubernetes.io/serviceaccounts"}, ""},
+		{[]string{"cat", "token"}, ""},
+		{[]string{"cat"}, ""},
+		{[]string{"ls", "/etc/hosts"}, ""},
+		{nil, ""},
+	} {
+		if got := Cat(c.command, mounts); got != c.want {
+			t.Errorf("Cat(%q) = %q, want %q", c.command, got, c.want)
+		}
+	}
+}
+
 func TestRepository(t *testing.T) {
 	for image, want := range map[string]string{
 		"nginx": "nginx", "nginx:1.27": "nginx", "registry.example:5000/library/nginx:1.27": "nginx",

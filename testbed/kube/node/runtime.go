@@ -46,7 +46,8 @@ type runtimeService struct {
 type process struct {
 	plan    container.Plan
 	log     string // file, or empty
-	oneShot bool   // ends with its first attachment
+	mounts  []container.Mount
+	oneShot bool // ends with its first attachment
 }
 
 func newRuntime(answerPods bool) (*runtimeService, error) {
@@ -210,6 +211,9 @@ func (r *runtimeService) CreateContainer(_ context.Context, sandbox string, c *r
 			Annotations: pod.GetAnnotations(),
 		}),
 	}
+	for _, m := range c.Mounts {
+		p.mounts = append(p.mounts, container.Mount{Inside: m.ContainerPath, Outside: m.HostPath})
+	}
 	if c.Stdin || c.Tty {
 		p.plan.Exits = false // waits for its terminal
 	}
@@ -321,12 +325,25 @@ func (r *runtimeService) ReopenContainerLog(_ context.Context, id string) error 
 }
 
 // ExecSync is how exec probes and hooks are run.
-func (r *runtimeService) ExecSync(_ context.Context, _ string, command []string, _ time.Duration) (stdout, stderr []byte, err error) {
-	output, code := container.Exec(command)
+func (r *runtimeService) ExecSync(_ context.Context, id string, command []string, _ time.Duration) (stdout, stderr []byte, err error) {
+	output, code := r.execute(id, command)
 	if code != 0 {
 		return []byte(output), nil, &utilexec.CodeExitError{Err: fmt.Errorf("command %q exited with %d", command, code), Code: code}
 	}
 	return []byte(output), nil, nil
+}
+
+// execute is what a command run in a container gives.
+func (r *runtimeService) execute(id string, command []string) (output string, code int) {
+	if p := r.process(id); p != nil {
+		if file := container.Cat(command, p.mounts); file != "" {
+			if text, err := os.ReadFile(file); err == nil {
+				return string(text), 0
+			}
+			return "", 1
+		}
+	}
+	return container.Exec(command)
 }
 
 func (r *runtimeService) Exec(_ context.Context, q *runtimeapi.ExecRequest) (*runtimeapi.ExecResponse, error) {

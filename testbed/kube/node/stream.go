@@ -51,14 +51,14 @@ func startStreams(r *runtimeService) (streamServer, error) {
 // streams answers what is asked of containers.
 type streams struct{ runtime *runtimeService }
 
-func (s streams) Exec(_ context.Context, _ string, command []string, in io.Reader, out, stderr io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize) error {
+func (s streams) Exec(_ context.Context, id string, command []string, in io.Reader, out, stderr io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize) error {
 	if len(command) > 0 && path.Base(command[0]) == "tar" { // kubectl cp
 		return archive(command[1:], in, out)
 	}
 	if in != nil {
 		io.Copy(io.Discard, in) // a shell reads its script to the end; a broken stream ends it too
 	}
-	output, code := container.Exec(command)
+	output, code := s.runtime.execute(id, command)
 	if out != nil {
 		if _, err := io.WriteString(out, output); err != nil {
 			return err
