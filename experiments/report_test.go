@@ -41,6 +41,8 @@ preset = "paper"
 name = "protocol-paper"
 protocol = "paper"
 methods = ["network", "own-label"]
+[experiment.model]
+interleave = 1
 [[experiment]]
 name = "protocol-blocked"
 protocol = "blocked"
@@ -67,6 +69,8 @@ max_epochs = 7
 [[experiment]]
 name = "splits"
 protocol = "paper"
+[experiment.model]
+interleave = 1
 [experiment.grid]
 test_share = [0.1, 0.3]
 validation_share = [0.1, 0.5]
