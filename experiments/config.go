@@ -324,7 +324,7 @@ func (e *Experiment) check() error {
 		if err != nil {
 			return err
 		}
-		if m.Interleave > 1 && e.Protocol == ProtocolPaper {
+		if m.Interleave > 1 && e.Protocol == ProtocolPaper && slices.Contains(e.Methods, MethodNetwork) {
 			return badKey("model.interleave", "%d: under protocol %q training shares its events with the test part, so they cannot be overlaid: use another protocol", m.Interleave, e.Protocol)
 		}
 		for _, v := range x.Votes {

@@ -124,8 +124,9 @@ type relations struct {
 	own      deed // the client's next change to the same object, where it asks for one
 }
 
-// choice is what following the relations by rule gives, and by which: identity propagation. [Causes] says
-// what the rule is.
+// choice is what following the relations by the simplest rule gives, and by which, for the network to see:
+// identity propagation without what [Causes] knows of certain kinds of objects. What a person reads just before
+// a change is part of that.
 func (r *relations) choice() (deed, string) {
 	if r.person {
 		soon := func(d deed) bool { return d.there() && d.at.Sub(r.self.at) < time.Second }
@@ -134,30 +135,46 @@ func (r *relations) choice() (deed, string) {
 			return r.change, "change"
 		case r.self.resource == "" && soon(r.next):
 			return r.next, "next"
-		case r.self.resource == "events" && r.self.verb == "get" && r.burst.there():
-			return r.burst, "burst"
 		}
 		return r.self, "own"
 	}
-	if r.self.resource == "" || r.self.verb == "watch" {
-		return r.self, "own"
-	}
 	d, by := r.cause, "cause"
-	switch {
-	case !d.there():
+	if !d.there() {
 		d, by = r.inside, "inside"
-	case r.self.followsPods() && r.stir.there():
-		d, by = r.stir, "stir"
-	case d.resource == "pods" && d.subresource == "eviction" && r.before.resource == "nodes":
-		d, by = r.before, "before"
 	}
 	if r.namespace.number > d.number {
 		d, by = r.namespace, "namespace"
 	}
-	if !d.there() {
+	if !d.there() || r.self.resource == "" {
 		return r.self, "own"
 	}
 	return d, by
+}
+
+// origin is the request that the event goes back to, as [Causes] says.
+func (r *relations) origin() deed {
+	d, by := r.choice()
+	switch {
+	case r.person && by == "own" && r.self.resource == "events" && r.self.verb == "get" && r.burst.there():
+		return r.burst
+	case r.person || r.self.resource == "":
+		return d
+	case r.self.verb == "watch":
+		return r.self
+	case !r.cause.there():
+		return d
+	}
+	d = r.cause
+	switch {
+	case r.self.followsPods() && r.stir.there():
+		d = r.stir
+	case d.resource == "pods" && d.subresource == "eviction" && r.before.resource == "nodes":
+		d = r.before
+	}
+	if r.namespace.number > d.number {
+		d = r.namespace
+	}
+	return d
 }
 
 // followsPods tells of what controllers write anew when pods of the namespace come, go and change, whoever
@@ -189,8 +206,7 @@ func (d deed) followsPods() bool {
 func Causes(events []*audit.Event) []int {
 	causes := make([]int, len(events))
 	relate(events, func(i int, r *relations) {
-		d, _ := r.choice()
-		causes[i] = int(d.tag)
+		causes[i] = int(r.origin().tag)
 	})
 	return causes
 }

@@ -1,10 +1,12 @@
 // Command alerts counts how often the conditions of alert rules hold in labelled logs: for single events, as a
 // line-by-line monitor would alert, and for the contexts and commands to which these events belong.
 //
-//	go run ./examples/alerts story-chart story-stolen story-expired
+//	go run ./examples/alerts busy-dev
+//	go run ./examples/alerts -where 'operation == "a01049"' busy-dev
 //
 // A rule is a file NAME.query with an expression of the query language (k8ntext query --help), asked of every
-// event as if it were alone. docs/stories.md shows the tables, and says where the rules come from.
+// event as if it were alone. With -where, only contexts that this expression finds are looked at. docs/stories.md
+// shows tables made with it, and says where the rules come from.
 package main
 
 import (
@@ -41,8 +43,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("alerts", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	folder := flags.String("rules", filepath.Join("docs", "stories", "rules"), "folder with a file NAME.query for each rule")
+	where := flags.String("where", "", "look only at the contexts that this expression finds")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: alerts [-rules FOLDER] CORPUS...")
+		fmt.Fprintln(stderr, "usage: alerts [-rules FOLDER] [-where EXPRESSION] CORPUS...")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -55,12 +58,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	asked, err := query.Compile(*where, query.Options{})
+	if err != nil {
+		return fmt.Errorf("-where: %w", err)
+	}
 	for i, name := range flags.Args() {
 		corpus, err := dataset.Load(ctx, name, nil)
 		if err != nil {
 			return err
 		}
-		found, err := count(corpus, rules)
+		found, err := count(corpus, asked, rules)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -121,27 +128,34 @@ func (t *tally) add(c *query.Context) {
 
 // result is what the rules found in a log.
 type result struct {
-	byRule        []tally
-	any           tally // of events that fit some rule
-	alerts        int   // over all rules: an event that fits two makes two
-	events, lines int   // of the whole log; lines without those of the recording itself
+	byRule []tally
+	any    tally // of events that fit some rule
+	alerts int   // over all rules: an event that fits two makes two
+	lines  int   // raw lines of all that were asked
+	all    tally // of all that were asked
 }
 
-// count asks the rules of every event that belongs to a context.
-func count(corpus *dataset.Corpus, rules []rule) (result, error) {
+// count asks the rules of every event of the contexts that the expression finds.
+func count(corpus *dataset.Corpus, where *query.Query, rules []rule) (result, error) {
 	contexts, err := query.Contexts(corpus)
 	if err != nil {
 		return result{}, err
 	}
-	r := result{any: newTally(), events: len(corpus.Events)}
+	r := result{any: newTally(), all: newTally()}
 	for range rules {
 		r.byRule = append(r.byRule, newTally())
 	}
-	for _, e := range corpus.Events {
-		r.lines += len(e.Stages)
-	}
 	for i := range contexts {
+		ok, err := where.Match(&contexts[i])
+		if err != nil {
+			return result{}, fmt.Errorf("-where: %w", err)
+		}
+		if !ok {
+			continue
+		}
 		for _, e := range contexts[i].Events {
+			r.lines += len(e.Stages)
+			r.all.add(&contexts[i])
 			alone := query.Context{ID: contexts[i].ID, Trigger: e, Events: []*audit.Event{e}}
 			fits := false
 			for n, rule := range rules {
@@ -166,8 +180,9 @@ func count(corpus *dataset.Corpus, rules []rule) (result, error) {
 // print writes a Markdown table of the rules that held at least once, the most frequent first.
 func (r result) print(w io.Writer, name string, rules []rule) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %d raw lines, %d events; %d alerts of %d rules, on %d events of %d contexts, of %d commands\n\n",
-		name, r.lines, r.events, r.alerts, len(rules), r.any.events, len(r.any.contexts), len(r.any.commands))
+	fmt.Fprintf(&b, "%s: %d raw lines, %d events, %d contexts, %d commands\n", name, r.lines, r.all.events, len(r.all.contexts), len(r.all.commands))
+	fmt.Fprintf(&b, "%d alerts of %d rules, on %d events of %d contexts, of %d commands\n\n",
+		r.alerts, len(rules), r.any.events, len(r.any.contexts), len(r.any.commands))
 	b.WriteString("| rule | alerts | contexts | commands |\n|---|---|---|---|\n")
 	order := make([]int, len(rules))
 	for i := range order {

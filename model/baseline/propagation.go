@@ -11,7 +11,7 @@ import (
 
 // propagation gives an event the own label of the event that it goes back to by identity: by uid, owner,
 // name and namespace, and for what people read by the client's other requests. [feature.Causes] says how;
-// the features of the profile linked have its answer too, so a network has to add to it. What a
+// a network that sees the profile linked is told nearly as much, so it has to add to this. What a
 // control-plane rule decides (leases, say) has the rule's label. It needs no training.
 type propagation struct{}
 
