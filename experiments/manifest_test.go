@@ -380,7 +380,7 @@ func plannedMany(b *testing.B, n int) *Manifest {
 	if err := os.WriteFile(path, text, 0o644); err != nil {
 		b.Fatal(err)
 	}
-	c, err := ParseConfig("many.toml", fmt.Appendf(nil, "name = \"many\"\ncorpus = %q\n[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\nrepetitions = %d\n[experiment.grid]\n"+
+	c, err := ParseConfig("many.toml", fmt.Appendf(nil, "name = \"many\"\ncorpus = %q\n[[experiment]]\nname = \"a\"\nprotocol = \"paper\"\nrepetitions = %d\n[experiment.model]\ninterleave = 1\n[experiment.grid]\n"+
 		"\"model.window\" = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]\n\"model.dropout\" = [0.0, 0.1, 0.2, 0.3, 0.4]\n", path, n/50))
 	if err != nil {
 		b.Fatal(err)
