@@ -239,7 +239,11 @@ func digest(events []*audit.Event) string {
 			buf = append(buf, 0)
 		}
 		if t.Label != nil {
-			buf = binary.AppendVarint(append(buf, 1), *t.Label)
+			known := byte(1)
+			if t.ControlPlane {
+				known = 2
+			}
+			buf = binary.AppendVarint(append(buf, known), *t.Label)
 		} else {
 			buf = append(buf, 0)
 		}
@@ -299,20 +303,24 @@ func (c *Corpus) label() {
 		case x >= 0 && c.Contexts[x].Trigger >= 0:
 			c.Labels[i] = max(c.Own[c.Contexts[x].Trigger], label.Unknown) // Ignore is no label either
 		case x < 0 && e.Truth != nil && e.Truth.Label != nil:
-			c.Labels[i] = fromPaper(paper, c.Space, *e.Truth.Label)
+			c.Labels[i] = fromReference(paper, c.Space, e.Truth)
 		}
 	}
 }
 
-// fromPaper reads a number of the reference's files in another space: by name, for resource ids mean
-// what their space says.
-func fromPaper(paper, space *label.Space, number int64) label.Label {
-	l := label.Label(number)
-	if int64(l) != number || !paper.Valid(l) {
+// fromReference reads what the reference's files say in another space: their number by name, for resource
+// ids mean what their space says, and whose doing an event is by who labelled it, a rule or a person.
+func fromReference(paper, space *label.Space, truth *audit.Truth) label.Label {
+	l := label.Label(*truth.Label)
+	switch {
+	case truth.ControlPlane && space.Parts() == 1:
+		return label.ControlPlaneEvent
+	case int64(l) != *truth.Label || !paper.Valid(l):
 		return label.Unknown
-	}
-	if space.Name() == paper.Name() {
+	case space.Name() == paper.Name():
 		return l
+	case space.Parts() == 1:
+		return label.UserAction
 	}
 	l, err := space.Parse(paper.Describe(l))
 	if err != nil {

@@ -25,9 +25,10 @@ import (
 type Config struct {
 	// Name of the set; its results lie in results/<name>.
 	Name string `toml:"name"`
-	// Base is another file, relative to this one, whose keys hold where this file does not give them.
-	// Experiments of one name are put together key by key; the name is not inherited.
-	Base string `toml:"base,omitempty"`
+	// Base is another file, relative to this one, whose keys hold where this file does not give them, or a
+	// list of files, of which a later one goes before. Experiments of one name are put together key by key;
+	// the name is not inherited.
+	Base Files `toml:"base,omitempty"`
 	// Corpus that every experiment uses unless it names its own: an embedded corpus or a path, or a list
 	// of them.
 	Corpus Corpora `toml:"corpus"`
@@ -132,6 +133,19 @@ func (c *Corpora) UnmarshalTOML(v any) error {
 	return nil
 }
 
+// Files are paths: in TOML one string or a list.
+type Files []string
+
+// UnmarshalTOML takes a string or a list of strings.
+func (f *Files) UnmarshalTOML(v any) error {
+	var c Corpora
+	if err := c.UnmarshalTOML(v); err != nil {
+		return fmt.Errorf("%v is no path of a file: write a string or a list of strings", v)
+	}
+	*f = Files(c)
+	return nil
+}
+
 // String joins the names as [dataset.Join] does.
 func (c Corpora) String() string { return strings.Join(c, "+") }
 
@@ -173,7 +187,7 @@ func ParseConfig(name string, text []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if base != "" {
+	if len(base) > 0 {
 		return nil, fmt.Errorf("%s:%d: key base: only a file can have one", name, lineOf(l.text, 0, "base"))
 	}
 	return build([]layer{l})

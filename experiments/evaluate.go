@@ -21,8 +21,8 @@ import (
 // MethodNetwork is the trained network among the methods; the others are the baselines.
 const MethodNetwork = "network"
 
-// Methods lists what can be scored: the network, then the baselines.
-func Methods() []string {
+// UsualMethods lists the network and the baselines that take little time.
+func UsualMethods() []string {
 	names := []string{MethodNetwork}
 	for _, b := range baseline.All(baseline.Options{}) {
 		names = append(names, b.Name())
@@ -30,11 +30,19 @@ func Methods() []string {
 	return names
 }
 
+// Methods lists what can be scored: the network, then the baselines.
+func Methods() []string {
+	return append(UsualMethods(), baseline.WindowTree(baseline.Options{}).Name())
+}
+
 // LoadCorpus loads corpora in the label space called space, with a pseudo label for each CRD group of
 // theirs, and joins them.
 func LoadCorpus(ctx context.Context, names Corpora, space string) (*dataset.Corpus, error) {
-	if space == "paper" {
+	switch space {
+	case "paper":
 		return dataset.LoadAll(ctx, names, label.Paper())
+	case "controlplane":
+		return dataset.LoadAll(ctx, names, label.ControlPlane())
 	}
 	return dataset.LoadAll(ctx, names, nil)
 }
@@ -258,7 +266,8 @@ func (e *evaluation) predictors(ctx context.Context, method string, r *Result) (
 
 // baseline is the baseline of that name, which [Experiment.check] found among [Methods].
 func (e *evaluation) baseline(method string) baseline.Baseline {
-	all := baseline.All(baseline.Options{Seed: e.seed})
+	o := baseline.Options{Seed: e.seed}
+	all := append(baseline.All(o), baseline.WindowTree(o))
 	return all[slices.IndexFunc(all, func(b baseline.Baseline) bool { return b.Name() == method })]
 }
 

@@ -23,42 +23,42 @@ type layer struct {
 	tree map[string]any
 }
 
-// maxBases is how long a chain of base files may be.
-const maxBases = 8
+// maxBases is how long a chain of base files may be, and maxLayers how many files there may be in all.
+const maxBases, maxLayers = 8, 100
 
 // readLayers reads a config file and the files that it is based on, the lowest first.
-func readLayers(path string) ([]layer, error) {
-	var layers []layer
-	for {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read experiment config: %w", err)
-		}
-		l, base, err := parseLayer(path, text)
-		if err != nil {
+func readLayers(path string) ([]layer, error) { return appendLayers(nil, path, 0) }
+
+// appendLayers is readLayers of a file that lies on top of depth others.
+func appendLayers(layers []layer, path string, depth int) ([]layer, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read experiment config: %w", err)
+	}
+	l, bases, err := parseLayer(path, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(bases) > 0 && (depth >= maxBases || len(layers) >= maxLayers) {
+		return nil, fmt.Errorf("%s:%d: key base: more than %d files on top of each other: does one of them name itself?", path, lineOf(l.text, 0, "base"), maxBases)
+	}
+	for _, base := range bases {
+		if layers, err = appendLayers(layers, filepath.Join(filepath.Dir(path), filepath.FromSlash(base)), depth+1); err != nil {
 			return nil, err
 		}
-		layers = append(layers, l)
-		if base == "" {
-			slices.Reverse(layers)
-			return layers, nil
-		}
-		if len(layers) > maxBases {
-			return nil, fmt.Errorf("%s:%d: key base: more than %d files on top of each other: does one of them name itself?", path, lineOf(l.text, 0, "base"), maxBases)
-		}
-		path = filepath.Join(filepath.Dir(path), filepath.FromSlash(base))
 	}
+	return append(layers, l), nil
 }
 
 // parseLayer decodes one file by itself, so that what is wrong with a key is said with its line.
-func parseLayer(name string, text []byte) (l layer, base string, err error) {
+func parseLayer(name string, text []byte) (l layer, bases Files, err error) {
 	var c Config
 	if err := decodeStrict(name, text, &c); err != nil {
-		return layer{}, "", err
+		return layer{}, nil, err
 	}
 	l = layer{name: name, text: string(text)}
 	if _, err := toml.Decode(l.text, &l.tree); err != nil {
-		return layer{}, "", fmt.Errorf("%s: %w", name, err)
+		return layer{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	delete(l.tree, "base")
 	return l, c.Base, nil

@@ -24,6 +24,8 @@ units1 = 4
 [[experiment]]
 name = "b"
 protocol = "paper"
+[experiment.model]
+preset = "paper"
 `
 
 // TestLayers: what a config becomes of a base, a file over it and overrides.
@@ -75,6 +77,19 @@ dropout = 0.25
 	}
 	if same, err := LoadConfig(filepath.Join(dir, "base.toml")); err != nil || len(same.Experiments) != len(plain.Experiments) {
 		t.Errorf("the base by itself: %v", err)
+	}
+
+	write("second.toml", strings.NewReplacer("\"a\"", "\"c\"", "\"b\"", "\"d\"").Replace(baseText))
+	both, err := LoadConfig(write("both.toml", "base = [\"base.toml\", \"second.toml\"]\nname = \"both\"\n[[experiment]]\nname = \"d\"\nrepetitions = 4\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range both.Experiments {
+		names = append(names, e.Name+number(e.Repetitions))
+	}
+	if want := "a2 b1 c2 d4"; strings.Join(names, " ") != want {
+		t.Errorf("experiments of two bases and their repetitions %q, want %s", names, want)
 	}
 
 	write("circle.toml", "base = \"circle.toml\"\nname = \"x\"\n")

@@ -18,7 +18,7 @@ type Config struct {
 	Features string `toml:"features" json:"features"`
 	// Without lists the paths of the profile's features that are left out.
 	Without []string `toml:"without" json:"without,omitempty"`
-	// Labels names the label space: "paper" or "default". It must be the one of the corpus.
+	// Labels names the label space: "paper", "default" or "controlplane". It must be the one of the corpus.
 	Labels string `toml:"labels" json:"labels"`
 
 	// Copy adds a softmax that says which of the requests that an event is tied to has its label, so
@@ -194,8 +194,13 @@ func (c Config) Validate() error {
 	if err := c.validateArchitecture(); err != nil {
 		return err
 	}
-	if c.Labels != "paper" && c.Labels != "default" {
-		return fmt.Errorf("model config: labels = %q: use paper or default", c.Labels)
+	switch c.Labels {
+	case "paper", "default", labelsControlPlane:
+	default:
+		return fmt.Errorf("model config: labels = %q: use paper, default or %s", c.Labels, labelsControlPlane)
+	}
+	if c.Copy && c.Labels == labelsControlPlane {
+		return fmt.Errorf("model config: copy = true: labels = %q has no label that the network might not know", c.Labels)
 	}
 	if _, err := c.profile(); err != nil {
 		return err
@@ -283,9 +288,15 @@ func (c Config) ties() int {
 	return p.Ties()
 }
 
-// outputs is the number of the network's softmaxes: one for each part and, with Copy, the one that
-// chooses among the ties.
+// labelsControlPlane is the space of two labels, of which only the first part varies.
+const labelsControlPlane = "controlplane"
+
+// outputs is the number of the network's softmaxes: one for each part that varies and, with Copy, the one
+// that chooses among the ties.
 func (c Config) outputs() int {
+	if c.Labels == labelsControlPlane {
+		return 1
+	}
 	if c.Copy {
 		return components + 1
 	}

@@ -128,10 +128,11 @@ func (v *view) aim(l layout, labels, own []label.Label, space labelSpace) {
 			continue
 		}
 		target := v.targets[i*l.outputs : (i+1)*l.outputs]
-		for k, c := range space.Components(lb) {
+		parts := space.Components(lb)
+		for k, c := range parts[:min(l.outputs, components)] {
 			target[k] = int32(c)
 		}
-		if l.outputs == components {
+		if l.outputs <= components {
 			continue
 		}
 		for k, x := range v.tied.Row(i) {

@@ -110,6 +110,7 @@ type Prediction struct {
 // labelSpace is the part of [label.Space] that voting needs.
 type labelSpace interface {
 	M() int
+	Parts() int
 	Labels() []label.Label
 	Components(l label.Label) [5]int
 	FromComponents(c [5]int) label.Label
@@ -137,13 +138,14 @@ func (t *tally) reset() {
 type poll struct {
 	rule  string
 	m     int
+	parts int // of a label that the network has softmaxes for
 	space labelSpace
 	ties  int          // what the last softmax chooses among, besides none of them; 0: there is no such softmax
 	joint *jointScorer // RuleSum only
 }
 
 func newPoll(rule string, space labelSpace, ties int) *poll {
-	p := &poll{rule: rule, m: space.M(), space: space, ties: ties}
+	p := &poll{rule: rule, m: space.M(), parts: space.Parts(), space: space, ties: ties}
 	if rule == RuleSum {
 		p.joint = newJointScorer(space)
 	}
@@ -153,7 +155,7 @@ func newPoll(rule string, space labelSpace, ties int) *poll {
 func (p *poll) newTally() *tally {
 	t := new(tally)
 	if p.rule == RuleSum {
-		t.sum = make([]float64, p.width())
+		t.sum = make([]float64, max(p.width(), components*p.m)) // a part without a softmax has probability 1
 	}
 	return t
 }
@@ -161,9 +163,9 @@ func (p *poll) newTally() *tally {
 // width is the number of the network's outputs for an event.
 func (p *poll) width() int {
 	if p.ties > 0 {
-		return (components + 1) * p.m
+		return (p.parts + 1) * p.m
 	}
-	return components * p.m
+	return p.parts * p.m
 }
 
 // add counts the log-probabilities logp [width] that a window of length events gave to its event at
@@ -301,7 +303,7 @@ func (p *poll) likeliest(logp []float32, tied []label.Label) label.Label {
 		}
 	}
 	var c [components]int
-	for k := range c {
+	for k := range p.parts {
 		row := logp[k*m : (k+1)*m]
 		for i, v := range row {
 			if v > row[c[k]] {

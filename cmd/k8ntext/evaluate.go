@@ -128,7 +128,7 @@ With -m, scores a model as it is, only on events that it was not trained on.`,
 	c.Flags().IntVar(&x.Folds, "folds", 5, "folds of the protocols blocked and unseen")
 	c.Flags().StringVar(&x.LeaveOut, "leave-out", "", "with --protocol unseen: action (the default) or scenario")
 	c.Flags().Float64SliceVar(&x.Abstain, "abstain", nil, "thresholds of the network's confidence at which leaving events unanswered is scored, for --all")
-	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.Methods(), "what to score")
+	c.Flags().StringSliceVar(&x.Methods, "methods", experiments.UsualMethods(), "what to score, of "+strings.Join(experiments.Methods(), ", "))
 	c.Flags().StringVarP(&modelPath, "model", "m", "", `score this model file as it is; "" is the model in this program`)
 	c.Flags().BoolVar(&includeSeen, "include-seen", false, "with -m: score events of the model's training too, marked in every record")
 	c.Flags().BoolVar(&all, "all", false, "print every metric and every fold, not the accuracies over all folds alone")

@@ -27,7 +27,7 @@ and report are drawn from the record files alone. See docs/experiments.md.`,
   k8ntext experiment report configs/quick.toml`,
 	}
 	c.AddCommand(a.experimentPlanCommand(), a.experimentRunCommand(), a.experimentStatusCommand(), a.experimentWatchCommand(),
-		a.experimentRerunCommand(), a.experimentVerifyCommand(), a.experimentReportCommand(), a.experimentSubmitCommand())
+		a.experimentRerunCommand(), a.experimentVerifyCommand(), a.experimentReportCommand(), a.experimentSubmitCommand(), a.experimentRungCommand())
 	return c
 }
 

@@ -58,6 +58,7 @@ func (a *app) trainCommand() *cobra.Command {
 		corpora    []string
 		out        string
 		checkpoint string
+		target     string
 		seed       uint64
 		explained  string
 		unseen     []string
@@ -69,6 +70,9 @@ func (a *app) trainCommand() *cobra.Command {
 writes the weights of the best epoch. To measure a setting, use evaluate: a model
 knows the events that it was trained on and is not scored on them.
 
+With --target controlplane the model says whose doing an event is, the control
+plane's or a user's, in place of the kind of action (the reference's binary mode).
+
 Interrupted with --checkpoint, the same command goes on where it was, to the bit.
 It may go on on another device or on other kernels: the result then differs in its
 last bits, and the model file names both.
@@ -78,12 +82,20 @@ windows of --explain-corpus; without that on those of its training, and the repo
 says so.`,
 		Example: `  k8ntext train --corpus sequential-1.34 -m my.k8ntext
   k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
+  k8ntext train --corpus base-dev --target controlplane -m whose.k8ntext
   k8ntext train --corpus base-dev -m base.k8ntext --explain explained --explain-corpus busy-dev
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usagef("no model file: name it with -m FILE")
+			}
+			switch target {
+			case "action":
+			case "controlplane":
+				m.set = append(m.set, "labels=controlplane", "copy=false")
+			default:
+				return usagef("unknown target %q: use action or controlplane", target)
 			}
 			if explained == "" && unseen != nil {
 				return usagef("--explain-corpus says on what to explain: name a folder for the report with --explain")
@@ -145,6 +157,7 @@ says so.`,
 	c.Flags().StringSliceVar(&corpora, "corpus", []string{"sequential-1.34"}, "labelled corpus: a name of corpus list, or a path; several are trained on together")
 	c.Flags().StringVarP(&out, "model", "m", "", "model file to write")
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
+	c.Flags().StringVar(&target, "target", "action", "what the model says of an event: action, its kind, or controlplane, whose doing it is")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")
 	c.Flags().StringVar(&explained, "explain", "", "folder for a trust report of the trained model, see explain report")
 	c.Flags().StringSliceVar(&unseen, "explain-corpus", nil, "corpus whose windows the trust report explains; none: those of the training")

@@ -46,6 +46,7 @@ type wire struct {
 	Parent      string         `json:"parent"`
 	Candidates  []string       `json:"candidates"`
 	Label       *int64         `json:"label"`
+	CPLabel     jsontext.Value `json:"cplabel"`
 
 	Unknown jsontext.Value `json:",unknown"`
 }
@@ -102,7 +103,7 @@ func (w *wire) truth() *Truth {
 	}
 	t := &Truth{
 		Trigger: w.Trigger, Attribution: w.Attribution, Operation: w.Operation,
-		Parent: w.Parent, Candidates: w.Candidates, Label: w.Label,
+		Parent: w.Parent, Candidates: w.Candidates, Label: w.Label, ControlPlane: w.CPLabel.Kind() == 't',
 	}
 	if w.Context.Kind() == '"' {
 		t.Context = unquote(w.Context)

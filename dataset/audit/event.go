@@ -96,6 +96,8 @@ type Truth struct {
 
 	// Label is the numeric label of the reference's format, which has no contexts; nil elsewhere.
 	Label *int64
+	// ControlPlane is set where a rule gave that label (the reference's cplabel).
+	ControlPlane bool
 }
 
 // Digest identifies the event: equal for the same request read from another copy of the log, with

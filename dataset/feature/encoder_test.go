@@ -301,6 +301,9 @@ func TestWithout(t *testing.T) {
 	if got, want := len(p.Fields()), len(Honest().Fields())-2; got != want || slices.Contains(paths(p), "verb") {
 		t.Errorf("%d fields, want %d", got, want)
 	}
+	if p, err := Honest().Without("userAgent.*", "level"); err != nil || len(p.Fields()) != len(Honest().Fields())-3 {
+		t.Errorf("without userAgent.* and level: %d of %d fields, %v", len(p.Fields()), len(Honest().Fields()), err)
+	}
 	_, events := sample(t)
 	if got := Fit(p, events).UserAgentFields(); len(got) != 1 || p.fields[got[0]].Path != "userAgent.extra" {
 		t.Errorf("user agent fields %v", got)
@@ -311,6 +314,8 @@ func TestWithout(t *testing.T) {
 		want string
 	}{
 		{Honest(), []string{"responseStatus.cod"}, `profile honest has no field "responseStatus.cod": did you mean "responseStatus.code"?`},
+		{Paper(), []string{"verbs*"}, `has no field "verbs*"`},
+		{Paper(), []string{"*"}, "keep at least one"},
 		{Paper(), []string{"Verb"}, `did you mean "verb"?`},
 		{Paper(), []string{strings.Repeat("x", 1<<20)}, "has no field"},
 		{Paper(), paths(Paper()), "keep at least one"},

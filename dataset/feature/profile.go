@@ -137,15 +137,22 @@ func (p Profile) paths() []string {
 	return paths
 }
 
-// Without returns the profile less the fields of the given paths. A path that the profile does not
-// have is an error that names the nearest; so is a profile with nothing left.
+// Without returns the profile less the fields of the given paths; one that ends in * stands for every path
+// that begins so. A path that the profile does not have is an error that names the nearest; so is a profile
+// with nothing left.
 func (p Profile) Without(paths ...string) (Profile, error) {
 	drop := make(map[string]bool, len(paths))
 	for _, path := range paths {
-		if !slices.ContainsFunc(p.fields, func(f Field) bool { return f.Path == path }) {
+		prefix, several := strings.CutSuffix(path, "*")
+		found := false
+		for _, f := range p.fields {
+			if f.Path == path || several && strings.HasPrefix(f.Path, prefix) {
+				drop[f.Path], found = true, true
+			}
+		}
+		if !found {
 			return Profile{}, fmt.Errorf("profile %s has no field %q: did you mean %q?", p.name, path, suggest.Nearest(path, p.paths()))
 		}
-		drop[path] = true
 	}
 	rest := p
 	rest.fields = slices.DeleteFunc(slices.Clone(p.fields), func(f Field) bool { return drop[f.Path] })

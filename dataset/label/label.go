@@ -4,7 +4,7 @@
 // A label is the type of a request, L = (r, s, v, n, u): resource, subresource, verb, whether the
 // request names a namespace and whether it names an object. Verbs merge: get means get or list,
 // update means update or patch, delete means delete or deletecollection. What the ids mean is the
-// business of a [Space]; two exist, [Paper] and [Default].
+// business of a [Space]; [Paper] and [Default] are such, and [ControlPlane] has two labels of another kind.
 //
 // REFERENCE in comments is the project's collection of facts about the system of the paper
 // "Sharpening Kubernetes Audit Logs with Context Awareness" (section 3: labels, 4.1: rules,

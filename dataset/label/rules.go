@@ -29,7 +29,7 @@ func (s *Space) Rule(e *audit.Event) (Label, string) {
 		if !r.matches(e) {
 			continue
 		}
-		if r.label == ownLabel {
+		if r.label == ownLabel || s.binary {
 			return own, r.Name
 		}
 		return r.label, r.Name

@@ -13,6 +13,7 @@ type Space struct {
 	name      string
 	crdGroups []string
 	lax       bool // the paper's: one version per resource, any (n, u), no pseudo labels of our own
+	binary    bool // [ControlPlane]
 
 	kinds      []kind          // by id, then subresource id
 	byName     map[address]int // index into kinds
@@ -93,15 +94,17 @@ func Default(crdGroups ...string) *Space {
 	return s.finish()
 }
 
-// ByName returns the space "paper" or "default".
+// ByName returns the space "paper", "default" or "controlplane".
 func ByName(name string, crdGroups []string) (*Space, error) {
 	switch name {
 	case "paper":
 		return Paper(), nil
 	case "default":
 		return Default(crdGroups...), nil
+	case controlPlaneName:
+		return ControlPlane(), nil
 	}
-	return nil, fmt.Errorf("unknown label space %q: use paper or default", name)
+	return nil, fmt.Errorf("unknown label space %q: use paper, default or controlplane", name)
 }
 
 // Name is the name under which [ByName] gives the space.
@@ -115,9 +118,9 @@ func (s *Space) CRDGroups() []string { return slices.Clone(s.crdGroups) }
 // requests about it can only get a pseudo resource.
 func (s *Space) External(group string) bool { return !s.groups[groupOrCore(group)] }
 
-// NonResource is the label of requests without objectRef; [Unknown] in the paper's space.
+// NonResource is the label of requests without objectRef; [Unknown] where they have none of their own.
 func (s *Space) NonResource() Label {
-	if s.lax {
+	if s.lax || s.binary {
 		return Unknown
 	}
 	return Tuple{Resource: nonResource}.Label()
@@ -129,6 +132,9 @@ func (s *Space) NonResource() Label {
 // objectRef (the reference's parser removes such lines), and [Ignore] for what its proposer ignores:
 // the namespaces falco and kube-flannel, and URIs that are not of an API.
 func (s *Space) Own(e *audit.Event) Label {
+	if s.binary {
+		return sender(e)
+	}
 	ref := e.ObjectRef
 	if ref == nil {
 		return s.NonResource()
@@ -207,6 +213,14 @@ func (s *Space) Labels() []Label { return slices.Clone(s.labels) }
 // M is the number of values that one component can take in the network: the size of the sorted table
 // of all resource ids and 0, through which the reference sends all five components (REFERENCE 3.6).
 func (s *Space) M() int { return len(s.ids) }
+
+// Parts is how many of the components vary, the first ones: all five, or the one of [ControlPlane].
+func (s *Space) Parts() int {
+	if s.binary {
+		return 1
+	}
+	return 5
+}
 
 // Components are the places of r, s, n, u and v, in this order, in the id table: 0 to M-1. A label
 // that is not valid is all zeros.

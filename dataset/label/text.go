@@ -28,6 +28,9 @@ func (s *Space) Describe(l Label) string {
 	case l == s.NonResource():
 		return nonResourceText
 	}
+	if s.binary {
+		return describeSender(l)
+	}
 	t := l.Tuple()
 	k := s.kinds[s.byID[[2]int{t.Resource, t.Subresource}]]
 	text := verbNames()[t.Verb] + " " + k.group + "/" + k.resource
@@ -79,6 +82,9 @@ func (s *Space) Parse(text string) (Label, error) {
 		return l, nil
 	}
 
+	if s.binary {
+		return parseSender(text)
+	}
 	head, shape, _ := strings.Cut(text, "(")
 	words := strings.Fields(head)
 	if len(words) != 2 || !strings.HasSuffix(shape, ")") {
