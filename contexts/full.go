@@ -13,6 +13,7 @@ import (
 const (
 	labelReach = 5 * time.Minute
 	hintReach  = time.Minute
+	atWork     = 3 * time.Second // so long before a change components were still at an earlier one
 )
 
 // maxAlike bounds the contexts of one label that are looked back at.
@@ -30,13 +31,17 @@ func (b *Builder) labelled(x *event, c cause) cause {
 		return b.alike(x, c, labelReach)
 	}
 	// An earlier change of the same tree that has the label: the components are still at it.
+	var latest mark
+	for _, m := range b.passed {
+		latest = later(latest, m)
+	}
 	for _, m := range slices.Backward(b.passed) {
-		if m.g != nil && m.g.Label == x.label && x.RequestReceived.Sub(m.when) < labelReach {
+		if m.g != nil && m.g.Label == x.label && m.g != latest.g && latest.when.Sub(m.g.Last) < atWork && latest.when.Sub(m.when) < labelReach {
 			return cause{m.g, Label}
 		}
 	}
 	switch c.reason {
-	case Time, Selected, Nested, Uniform:
+	case Time, Selected, Nested:
 		return b.alike(x, c, hintReach)
 	}
 	return c

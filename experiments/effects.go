@@ -96,6 +96,12 @@ func comparisons(results []*Result) []*comparison {
 
 // settingName is a setting in words; what varies nothing is "as configured".
 func settingName(r *Result, method string) string {
+	if s := r.Trial.Setting; len(s) == 1 && s["model.without"] != nil {
+		if f := without(s); f != "" {
+			return "without " + f
+		}
+		return "all features"
+	}
 	vote := strings.TrimPrefix(strings.TrimPrefix(method, MethodNetwork), ", ")
 	return cmp.Or(strings.Trim(strings.Join([]string{vote, settingText(r.Trial.Setting)}, "; "), "; "), "as configured")
 }

@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 
 	"k8ntext/metrics"
 	"k8ntext/plots"
@@ -150,6 +155,11 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 	if len(all) == 0 {
 		return fail(fmt.Errorf("no results under %s: run the experiments first", s.Store.Dir))
 	}
+	if checked, err := verified(s.Store); err != nil {
+		return fail(err)
+	} else if checked != "" {
+		rep.Facts = append(rep.Facts, checked)
+	}
 	rep.Provenance = provenance(all)
 	rep.records = allRecords(all)
 	fixed, err := fixedArtefacts(ctx, slices.Sorted(maps.Keys(names)), all, paper)
@@ -159,6 +169,44 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 	rep.Artefacts = append(rep.Artefacts, fixed...)
 	rep.arrange()
 	return rep, nil
+}
+
+// verifiedFile in a results folder is what experiment verify said, as JSON, of the trials that a report is
+// drawn from.
+const verifiedFile = "verified.json"
+
+// verified says how many trials were computed again, and with what outcome; "" if none was.
+func verified(s Store) (string, error) {
+	path := filepath.Join(s.Dir, verifiedFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var checks []struct {
+		Trial struct {
+			ID string `json:"id"`
+		} `json:"trial"`
+		Same bool `json:"same"`
+	}
+	if err := json.Unmarshal(text, &checks); err != nil {
+		return "", fmt.Errorf("read %s: %w: delete it, or verify again", path, err)
+	}
+	var same, other []string
+	for _, c := range checks {
+		if c.Same {
+			same = append(same, c.Trial.ID)
+		} else {
+			other = append(other, c.Trial.ID)
+		}
+	}
+	said := fmt.Sprintf("Drawn at random and computed again: %s, %d the same to the bit", count(len(checks), "trial"), len(same))
+	if len(other) > 0 {
+		said += "; not the same, or of arithmetic that this machine has not got: " + strings.Join(other, ", ")
+	}
+	return said + ".", nil
 }
 
 // draw adds what follows from results. Of an artefact that is there already, the one there becomes the

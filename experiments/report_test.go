@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,8 @@ preset = "paper"
 name = "protocol-paper"
 protocol = "paper"
 methods = ["network", "own-label"]
+[experiment.model]
+interleave = 1
 [[experiment]]
 name = "protocol-blocked"
 protocol = "blocked"
@@ -66,6 +69,8 @@ max_epochs = 7
 [[experiment]]
 name = "splits"
 protocol = "paper"
+[experiment.model]
+interleave = 1
 [experiment.grid]
 test_share = [0.1, 0.3]
 validation_share = [0.1, 0.5]
@@ -484,6 +489,83 @@ func TestMerge(t *testing.T) {
 	} {
 		if got := merge(test.texts); got != test.want {
 			t.Errorf("merge(%q) = %q, want %q", test.texts, got, test.want)
+		}
+	}
+}
+
+// TestReportOfTwo: what longer trainings show stands in front, the short ones behind it, and what only those
+// have stands for itself.
+func TestReportOfTwo(t *testing.T) {
+	trials, results := synthetic(t)
+	short := drawn(t, trials, results)
+	paper, err := plots.LoadPaper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	longer := of(results, windowExperiment)
+	fuller := Source{Config: &Config{Name: "longer"}, Store: Store{Dir: filepath.Join("results", "longer")}, Command: "make longer"}
+	if err := short.draw(longer, trials, paper, fuller); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string][2]string{"table5": {"longer", "synthetic"}, "figure7": {"synthetic", ""}} {
+		a := short.Artefacts[slices.IndexFunc(short.Artefacts, func(a Artefact) bool { return a.ID == id })]
+		sample := ""
+		if a.Sample != nil {
+			sample = a.Sample.Source
+		}
+		if got := [2]string{a.Source, sample}; got != want {
+			t.Errorf("%s is of %q, want %q", id, got, want)
+		}
+	}
+	if page := pageOf(t, short); !strings.Contains(page, "from the short trainings of synthetic") {
+		t.Error("the page has no sample")
+	}
+}
+
+func TestVerified(t *testing.T) {
+	s := Store{Dir: t.TempDir()}
+	path := filepath.Join(s.Dir, verifiedFile)
+	for _, test := range []struct{ text, want string }{
+		{"", ""},
+		{`[{"trial": {"id": "aa"}, "same": true}, {"trial": {"id": "bb"}, "same": false}]`, "2 trials, 1 the same to the bit; not the same, or of arithmetic that this machine has not got: bb."},
+		{`[{"trial": {"id": "aa", "seed": 1}, "same": true}]`, "1 trial, 1 the same to the bit."},
+	} {
+		if got, err := verified(s); test.text == "" && (got != "" || err != nil) {
+			t.Errorf("no file: %q, %v", got, err)
+		}
+		if err := os.WriteFile(path, []byte(test.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := verified(s); err != nil || !strings.HasSuffix(got, test.want) {
+			t.Errorf("%s: %q, %v", test.text, got, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verified(s); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a broken file gives %v", err)
+	}
+}
+
+// TestEffects: an effect far beyond the spread of seeds is called, and nothing without enough pairs.
+func TestEffects(t *testing.T) {
+	_, results := synthetic(t)
+	all := comparisons(of(results, "feature-removal"))
+	if len(all) != 1 || all[0].base().name != "all features" {
+		t.Fatalf("%d comparisons", len(all))
+	}
+	found := all[0].differences()
+	for _, v := range all[0].variants[1:] {
+		d, harmful := found[v], v.name == "without objectRef.namespace"
+		if d.N != 6 || harmful != (math.Abs(d.Mean) > .05) || harmful && all[0].verdict(d) != "lower, beyond noise" {
+			t.Errorf("%s: %+v, %s", v.name, d, all[0].verdict(d))
+		}
+	}
+	few := comparisons(slices.DeleteFunc(of(results, "feature-removal"), func(r *Result) bool { return r.Trial.Repetition > 1 }))[0]
+	for v, d := range few.differences() {
+		if got := few.verdict(d); got != "n too small" {
+			t.Errorf("%s with 2 pairs: %s", v.name, got)
 		}
 	}
 }

@@ -128,6 +128,9 @@ func (e *Experiment) at(s setting) (*Experiment, model.Config, error) {
 		return nil, model.Config{}, locate(err)
 	}
 	m, err := ModelConfig(keys)
+	if _, given := keys["interleave"]; !given && x.Protocol == ProtocolPaper {
+		m.Interleave = 0 // a preset's overlays have no meaning there: see check
+	}
 	return &x, m, locate(err)
 }
 

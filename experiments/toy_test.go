@@ -61,6 +61,7 @@ embedding = 4
 batch = 16
 max_epochs = 1
 windows_per_epoch = 64
+interleave = 1
 stride = 1
 validation_stride = 2
 `

@@ -34,6 +34,9 @@ type ClusterScore struct {
 	Parts  int  // found clusters that it is spread over
 	Merged bool // it shares a found cluster with others
 	Best   int  // the found cluster that holds most of it
+
+	// Jaccard is its overlap with the found cluster of its first item, the reference's measure.
+	Jaccard float64
 }
 
 // Exact tells that the cluster was found with just its items.
@@ -54,13 +57,16 @@ func CompareClusters(truth, found []int32, scored func(cluster int) bool) *Clust
 	}
 	cells := make(map[[2]int32]int)
 	sizeTrue, sizeFound := make(map[int32]int), make(map[int32]int)
-	sure := make(map[int32]int) // of a found cluster: items of scored clusters
+	first := make(map[int32]int32) // of a true cluster: the found one of its first item
+	sure := make(map[int32]int)    // of a found cluster: items of scored clusters
 	for i, t := range truth {
 		if t < 0 {
 			continue
 		}
 		cells[[2]int32{t, found[i]}]++
-		sizeTrue[t]++
+		if sizeTrue[t]++; sizeTrue[t] == 1 {
+			first[t] = found[i]
+		}
 		sizeFound[found[i]]++
 		if scored(int(t)) {
 			sure[found[i]]++
@@ -107,6 +113,9 @@ func CompareClusters(truth, found []int32, scored func(cluster int) bool) *Clust
 			c.Precision += float64(n) * float64(n) / float64(all)
 			c.Recall += float64(n) * float64(n) / float64(size)
 			c.Merged = c.Merged || all > n
+			if k[1] == first[t] {
+				c.Jaccard = float64(n) / float64(size+all-n)
+			}
 			if n > most {
 				most, c.Best = n, int(k[1])
 				c.Right = 0
@@ -133,10 +142,11 @@ type ClusterScores struct {
 	BCubedPrecision   float64 `json:"bcubed_precision"`
 	BCubedRecall      float64 `json:"bcubed_recall"`
 	BCubedF1          float64 `json:"bcubed_f1"`
-	Exact             float64 `json:"exact"`  // share of the clusters found with just their items
-	Right             float64 `json:"right"`  // share of the items in the found cluster that stands for theirs
-	Split             int     `json:"splits"` // clusters that were only spread over several found ones
-	Merged            int     `json:"merges"` // that only share a found one with others
+	Exact             float64 `json:"exact"`   // share of the clusters found with just their items
+	Right             float64 `json:"right"`   // share of the items in the found cluster that stands for theirs
+	Jaccard           float64 `json:"jaccard"` // mean over the clusters
+	Split             int     `json:"splits"`  // clusters that were only spread over several found ones
+	Merged            int     `json:"merges"`  // that only share a found one with others
 	Both              int     `json:"splits_and_merges"`
 }
 
@@ -148,7 +158,7 @@ func Scores(of []ClusterScore) ClusterScores {
 
 func weighted(of []ClusterScore, times []int) ClusterScores {
 	var s ClusterScores
-	var truth, found, both, precision, recall, exact, right float64
+	var truth, found, both, precision, recall, exact, right, jaccard float64
 	for i := range of {
 		c, n := &of[i], 1
 		if times != nil {
@@ -163,6 +173,7 @@ func weighted(of []ClusterScore, times []int) ClusterScores {
 		precision += w * c.Precision
 		recall += w * c.Recall
 		right += w * float64(c.Right)
+		jaccard += w * c.Jaccard
 		switch {
 		case c.Exact():
 			exact += w
@@ -181,6 +192,7 @@ func weighted(of []ClusterScore, times []int) ClusterScores {
 	s.BCubedF1 = harmonic(s.BCubedPrecision, s.BCubedRecall)
 	s.Exact = share(exact, float64(s.Clusters))
 	s.Right = share(right, items)
+	s.Jaccard = share(jaccard, float64(s.Clusters))
 	return s
 }
 
@@ -198,20 +210,20 @@ func harmonic(a, b float64) float64 {
 	return 2 * a * b / (a + b)
 }
 
-// Resampled is the 95 % percentile interval of a function of scores under resampling whole true clusters
-// with replacement, since the items of one depend on each other. of are one or more comparisons with the
-// same truth, resampled together, so that an interval of a difference is a paired one. NaN: fewer than
-// two clusters.
-func Resampled(of [][]ClusterScore, value func(s []ClusterScores) float64, resamples int, seed uint64) (low, high float64) {
-	if len(of) == 0 || len(of[0]) < 2 {
-		return math.NaN(), math.NaN()
+// Resampled gives the 95 % percentile intervals of functions of scores under resampling whole true
+// clusters with replacement, since the items of one depend on each other. of are one or more comparisons
+// with the same truth, resampled together, so that an interval of a difference is a paired one. Nil:
+// fewer than two clusters.
+func Resampled(of [][]ClusterScore, values func(s []ClusterScores) []float64, resamples int, seed uint64) (intervals [][2]float64) {
+	if len(of) == 0 || len(of[0]) < 2 || resamples < 1 {
+		return nil
 	}
 	n := len(of[0])
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	times := make([]int, n)
 	scores := make([]ClusterScores, len(of))
-	drawn := make([]float64, resamples)
-	for r := range drawn {
+	var drawn [][]float64
+	for range resamples {
 		clear(times)
 		for range n {
 			times[random.IntN(n)]++
@@ -219,10 +231,19 @@ func Resampled(of [][]ClusterScore, value func(s []ClusterScores) float64, resam
 		for i := range of {
 			scores[i] = weighted(of[i], times)
 		}
-		drawn[r] = value(scores)
+		got := values(scores)
+		if drawn == nil {
+			drawn = make([][]float64, len(got))
+		}
+		for i, x := range got {
+			drawn[i] = append(drawn[i], x)
+		}
 	}
-	slices.Sort(drawn)
-	return stat.Quantile(.025, stat.LinInterp, drawn, nil), stat.Quantile(.975, stat.LinInterp, drawn, nil)
+	for _, xs := range drawn {
+		slices.Sort(xs)
+		intervals = append(intervals, [2]float64{stat.Quantile(.025, stat.LinInterp, xs, nil), stat.Quantile(.975, stat.LinInterp, xs, nil)})
+	}
+	return intervals
 }
 
 // AdjustedRand is the adjusted Rand index, 1 for equal groupings and about 0 for random ones, over the
@@ -324,6 +345,9 @@ func expectedInformation(rows, columns []sizes, n int) float64 {
 			part := 0.0
 			for x := max(1, a+b-n); x <= min(a, b); x++ {
 				chance := math.Exp(fixed - factorial[x] - factorial[a-x] - factorial[b-x] - factorial[n-a-b+x])
+				if chance < 1e-18 && float64(x)*total > float64(a)*float64(b) {
+					break // from here on it only falls
+				}
 				part += float64(x) / total * math.Log(total*float64(x)/(float64(a)*float64(b))) * chance
 			}
 			sum += float64(r.count) * float64(k.count) * part

@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 
+	"k8ntext/contexts"
 	"k8ntext/dataset"
 	"k8ntext/dataset/audit"
 	"k8ntext/dataset/label"
@@ -38,4 +39,24 @@ func Contexts(c *dataset.Corpus) ([]Context, error) {
 		x.Label = name
 	}
 	return contexts, nil
+}
+
+// Rebuilt makes contexts that were rebuilt from the events of a log ones that can be asked. The contexts
+// are whole ones, see [contexts.Whole]; their members are the numbers of events.
+func Rebuilt(rebuilt []*contexts.Context, events []*audit.Event, space *label.Space) []Context {
+	out := make([]Context, len(rebuilt))
+	for i, c := range rebuilt {
+		x := Context{ID: c.ID, Operation: c.Operation, Parent: c.Parent}
+		if c.Label != label.Unknown {
+			x.Label = space.Describe(c.Label)
+		}
+		if c.Trigger.Event >= 0 {
+			x.Trigger = events[c.Trigger.Event]
+		}
+		for _, m := range c.Members {
+			x.Events = append(x.Events, events[m.Event])
+		}
+		out[i] = x
+	}
+	return out
 }

@@ -12,22 +12,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"k8ntext/contexts"
+	"k8ntext/contexts/score"
 	"k8ntext/dataset"
 	"k8ntext/dataset/audit"
+	"k8ntext/dataset/label"
+	"k8ntext/model"
 	"k8ntext/query"
 )
 
 func (a *app) queryCommand() *cobra.Command {
-	var now string
+	var (
+		now string
+		r   rebuilding
+	)
 	c := &cobra.Command{
 		Use:   "query EXPRESSION FILE...",
 		Short: "Find contexts by what started them",
 		Long: `Finds contexts: conditions speak of the event that started a context, its trigger,
 and the answer is whole contexts, one a line. The empty expression finds all.
 
-FILE is a labelled log, whose lines have the keys context and trigger, or the name
-of a corpus (k8ntext corpus list); each is a log of its own. In a log without these
-keys there is no context to find.
+FILE is an audit log, or the name of a corpus (k8ntext corpus list); each is a log of
+its own, and held in memory. In a labelled log, whose lines have the keys context and
+trigger, the true contexts are asked; in any other they are rebuilt first, see
+k8ntext contexts. --level says which.
 
   and or not ( )                in order of binding: not, and, or
   == != < <= > >=               also in chains: 2 <= size < 10
@@ -51,7 +59,8 @@ asked, but not shown.`,
   k8ntext query 'any(code == 403) and size > 1' labelled.jsonl
   k8ntext query '(username == "alice" and exists(namespace)) or stagetimestamp >= now-1h' labelled.jsonl
   k8ntext query -o json 'resource == "deployments" and 2 <= requestObject.spec.replicas < 5' sequential-1.34
-  k8ntext query 'label == "create apps/deployments (one, namespaced)"' sequential-1.34`,
+  k8ntext query 'label == "create apps/deployments (one, namespaced)"' sequential-1.34
+  k8ntext query --level identity 'size > 100' audit.log`,
 		Args:              argsError(cobra.MinimumNArgs(2)),
 		ValidArgsFunction: completeQuery,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,23 +73,84 @@ asked, but not shown.`,
 			} else {
 				o.Now = time.Now() // the same for all files
 			}
+			if err := checkQueryLevel(r.level); err != nil {
+				return err
+			}
 			if _, err := query.Compile(args[0], o); err != nil {
 				return expressionError(args[0], err) // before reading anything
 			}
 			out := bufio.NewWriterSize(a.stdout, 1<<16)
-			err := a.query(cmd, args[0], args[1:], o, out)
+			err := a.query(cmd, &r, args[0], args[1:], o, out)
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
 				err = fmt.Errorf("write contexts: %w", flushErr)
 			}
 			return err
 		},
 	}
+	r.add(c)
+	level := c.Flags().Lookup("level")
+	level.DefValue, level.Usage = levelAuto, "whose contexts are asked: true, paper, identity or full; auto: the true ones where the log has them, else identity"
+	r.level = levelAuto
 	c.Flags().StringVar(&now, "now", "", "the time that now means, as 2026-11-22T05:04:03Z; none: this moment")
 	return c
 }
 
+// Levels of a query beside those of package contexts.
+const (
+	levelAuto = "auto"
+	levelTrue = "true"
+)
+
+func checkQueryLevel(level string) error {
+	if level == levelAuto || level == levelTrue {
+		return nil
+	}
+	if _, err := contexts.ParseLevel(level); err != nil {
+		return usagef("unknown level %q: use auto, true, paper, identity or full", level)
+	}
+	return nil
+}
+
+// contextsOf are the contexts of a log that a query asks: the true ones, or rebuilt ones.
+func (a *app) contextsOf(cmd *cobra.Command, r *rebuilding, c *dataset.Corpus) ([]query.Context, error) {
+	if r.level == levelTrue || r.level == levelAuto && len(c.Contexts) > 0 {
+		return query.Contexts(c)
+	}
+	level := contexts.Identity
+	if r.level != levelAuto {
+		level = contexts.Level(r.level)
+	}
+	var labels []label.Label
+	if level != contexts.Identity {
+		tagger, err := loadModel(r.model)
+		if err != nil {
+			return nil, err
+		}
+		on, threads, err := r.e.target()
+		if err != nil {
+			return nil, err
+		}
+		predicted, err := tagger.Label(cmd.Context(), c.Events, model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range predicted {
+			if level == contexts.Full && p.Margin < r.sure {
+				p.Label = label.Unknown
+			}
+			labels = append(labels, p.Label)
+		}
+		c.Space = tagger.Space
+	}
+	list, _, err := score.Rebuild(cmd.Context(), c, level, labels)
+	if err != nil {
+		return nil, err
+	}
+	return query.Rebuilt(list, c.Events, c.Space), nil
+}
+
 // query asks each log in turn.
-func (a *app) query(cmd *cobra.Command, expression string, logs []string, o query.Options, out io.Writer) error {
+func (a *app) query(cmd *cobra.Command, r *rebuilding, expression string, logs []string, o query.Options, out io.Writer) error {
 	found, all := 0, 0
 	for _, name := range logs {
 		corpus, err := dataset.Load(cmd.Context(), name, nil)
@@ -88,7 +158,7 @@ func (a *app) query(cmd *cobra.Command, expression string, logs []string, o quer
 			return err
 		}
 		a.reportSkipped(corpus.Read)
-		contexts, err := query.Contexts(corpus)
+		asked, err := a.contextsOf(cmd, r, corpus)
 		if err != nil {
 			return fmt.Errorf("query %s: %w", name, err)
 		}
@@ -97,12 +167,12 @@ func (a *app) query(cmd *cobra.Command, expression string, logs []string, o quer
 		if err != nil {
 			return expressionError(expression, err)
 		}
-		all += len(contexts)
-		for i := range contexts {
+		all += len(asked)
+		for i := range asked {
 			if i%1024 == 0 && cmd.Context().Err() != nil {
 				return cmd.Context().Err()
 			}
-			ok, err := q.Match(&contexts[i])
+			ok, err := q.Match(&asked[i])
 			if err != nil {
 				return fmt.Errorf("query %s: %w", name, err)
 			}
@@ -110,11 +180,11 @@ func (a *app) query(cmd *cobra.Command, expression string, logs []string, o quer
 				continue
 			}
 			found++
-			if err := a.writeContext(out, name, &contexts[i]); err != nil {
+			if err := a.writeContext(out, name, &asked[i]); err != nil {
 				return err
 			}
 		}
-		if n := withoutContext(corpus); n > 0 && !a.quiet {
+		if n := withoutContext(corpus); n > 0 && !a.quiet && len(corpus.Contexts) > 0 && (r.level == levelAuto || r.level == levelTrue) {
 			fmt.Fprintf(a.stderr, "k8ntext: %s: %d of %d events belong to no context for sure and were not asked\n", printable(name), n, len(corpus.Events))
 		}
 	}

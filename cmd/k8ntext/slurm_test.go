@@ -51,6 +51,7 @@ repetitions = 3
 units1 = 8
 units2 = 8
 embedding = 8
+interleave = 1
 max_epochs = 2
 windows_per_epoch = 256
 validation_stride = 8

@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"k8ntext/dataset/packed"
 )
 
 // source turns one input into entries.
@@ -156,14 +158,30 @@ func (s *source) start() {
 	s.lines = lineReader{r: bufio.NewReaderSize(in, 256<<10), limit: s.opts.MaxLine}
 }
 
-// decompress tells gzip and zstd by their first bytes (RFC 1952; RFC 8878, 3.1.1 and 3.1.2).
+// Plain gives the bytes of a log as it was before it was compressed or packed, whichever of the kinds
+// that a [Reader] knows; those of another as they are. Closing it does not close r.
+func Plain(r io.Reader) (io.ReadCloser, error) {
+	in, closer, err := decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{in, closer}, nil
+}
+
+// decompress tells gzip, zstd (RFC 1952; RFC 8878, 3.1.1 and 3.1.2) and packed logs by their first bytes.
 func decompress(r io.Reader) (io.Reader, io.Closer, error) {
 	br := bufio.NewReaderSize(r, 256<<10)
-	magic, err := br.Peek(4)
+	magic, err := br.Peek(len(packed.Magic))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
 	switch {
+	case string(magic) == packed.Magic:
+		p := packed.NewReader(br)
+		return p, p, nil
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(br)
 		if err != nil {
@@ -171,7 +189,7 @@ func decompress(r io.Reader) (io.Reader, io.Closer, error) {
 		}
 		return z, z, nil
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}),
-		len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}):
+		len(magic) >= 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:4], []byte{0x2a, 0x4d, 0x18}):
 		// 128 MiB of window is what zstd --long takes; a frame that wants more is refused.
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {

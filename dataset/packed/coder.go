@@ -1,4 +1,4 @@
-package store
+package packed
 
 import "math/bits"
 
@@ -44,18 +44,22 @@ func (c *coder) take() byte {
 // spoilt tells that what is being decoded was not written by this coder.
 func (c *coder) spoilt() bool { return c.overrun > slack }
 
-// prob is the probability that a bit is 1, in the upper 22 bits, and how often it was asked, below.
+// spoil says so.
+func (c *coder) spoil() { c.overrun = slack + 1 }
+
+// prob is the probability that a bit is 1, in the upper 22 bits, and how often it was asked, below. The
+// first bit is turned round, so that zero is an even chance.
 type prob uint32
 
 const (
-	evens     = prob(1) << 31
+	evens     = 1 << 31
 	askedMask = 1<<10 - 1
 	// memory bounds how long a probability remembers: the higher, the nearer to the mean of all it saw.
-	memory = 160
+	memory = 50
 )
 
 func (c *coder) bit(p *prob, b int) int {
-	one := uint64(*p) >> 16
+	one := uint64(*p^evens) >> 16
 	if one == 0 {
 		one = 1
 	}
@@ -78,11 +82,11 @@ func (c *coder) bit(p *prob, b int) int {
 
 // both codes a bit by two probabilities: the surer counts the more.
 func (c *coder) both(p, q *prob, b int) int {
-	one, two := int64(*p>>10), int64(*q>>10)
+	one, two := int64((*p^evens)>>10), int64((*q^evens)>>10)
 	const half = 1 << 21
 	d, e := max(one-half, half-one)>>4+1, max(two-half, half-two)>>4+1
 	d, e = d*d>>8+1, e*e>>8+1
-	joint := prob((one*d+two*e)/(d+e)) << 10
+	joint := prob((one*d+two*e)/(d+e))<<10 ^ evens
 	b = c.bit(&joint, b)
 	p.update(b)
 	q.update(b)
@@ -91,25 +95,17 @@ func (c *coder) both(p, q *prob, b int) int {
 
 func (p *prob) update(b int) {
 	asked := uint32(*p) & askedMask
-	share := uint32(*p) >> 10
+	share := uint32(*p^evens) >> 10
 	if b == 1 {
-		share += (1<<22 - 1 - share) / 16 * reciprocal[asked] >> 12
+		share += uint32(uint64(1<<22-1-share) * 2 / uint64(2*asked+3))
 	} else {
-		share -= share / 16 * reciprocal[asked] >> 12
+		share -= share * 2 / (2*asked + 3)
 	}
 	if asked < memory {
 		asked++
 	}
-	*p = prob(share<<10 | asked)
+	*p = prob(share<<10|asked) ^ evens
 }
-
-// reciprocal is 1/(n+1.5) in units of 1/65536.
-var reciprocal = func() (r [memory + 1]uint32) {
-	for i := range r {
-		r[i] = uint32(65536 / (float64(i) + 1.5) / 1)
-	}
-	return r
-}()
 
 // settle moves bytes that are decided out of, or into, the interval.
 func (c *coder) settle() {
@@ -172,7 +168,7 @@ func (c *coder) bytes(n int, b []byte) []byte {
 		return b
 	}
 	if n > len(c.raw) {
-		c.overrun += slack + 1
+		c.spoil()
 		return make([]byte, n)
 	}
 	b, c.raw = c.raw[:n], c.raw[n:]
@@ -180,32 +176,40 @@ func (c *coder) bytes(n int, b []byte) []byte {
 }
 
 // tableBits is the size of a table of probabilities. Contexts share its entries by their hash.
-const tableBits = 19
+const tableBits = 20
 
 // table holds the probabilities of all contexts.
 type table []prob
 
-func newTable() table {
-	t := make(table, 1<<tableBits)
-	for i := range t {
-		t[i] = evens
-	}
-	return t
-}
+func newTable() table { return make(table, 1<<tableBits) }
 
-// at is the probability for node of the tree of a context.
-func (t table) at(context uint32, node uint32) *prob {
-	h := (context + node*0x9e3779b1) * 0x85ebca6b
-	return &t[h>>(32-tableBits)]
+// near is how many probabilities share a cache line, so that four bits of a tree cost one look.
+const near = 16
+
+// at is a probability of a context by itself.
+func (t table) at(context uint32) *prob { return &t[t.place(context, 0)] }
+
+func (t table) place(context, prefix uint32) uint32 {
+	h := (context + prefix*0x9e3779b1) * 0x85ebca6b
+	h ^= h >> 16
+	h *= 0xc2b2ae35
+	return h >> (32 - tableBits)
 }
 
 // symbol codes v < 1<<n under a context.
 func (c *coder) symbol(t table, context uint32, n int, v uint32) uint32 {
-	node := uint32(1)
-	for i := n - 1; i >= 0; i-- {
-		node = node<<1 | uint32(c.bit(t.at(context, node), int(v>>i&1)))
+	got := uint32(0)
+	for n > 0 {
+		step := min(n, 4)
+		line := t[t.place(context, got+uint32(n)<<16)&^(near-1):][:near]
+		node := uint32(1)
+		for i := n - 1; i >= n-step; i-- {
+			node = node<<1 | uint32(c.bit(&line[node&(near-1)], int(v>>i&1)))
+		}
+		got = got<<step | node&^(1<<step)
+		n -= step
 	}
-	return node &^ (1 << n)
+	return got
 }
 
 // number codes any v under a context: its length, its leading bits under the length, the rest plainly.
@@ -215,7 +219,7 @@ func (c *coder) number(t table, context uint32, v uint64) uint64 {
 		return uint64(n)
 	}
 	if n > 64 {
-		c.overrun += slack + 1
+		c.spoil()
 		return 0
 	}
 	rest := n - 1

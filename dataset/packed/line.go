@@ -1,4 +1,4 @@
-package store
+package packed
 
 import "strings"
 
@@ -24,11 +24,11 @@ func (m *model) event(root *node) *node {
 	var key uint64
 	if back > 0 {
 		if back > m.waiting.len() {
-			m.overrun += slack + 1
+			m.spoil()
 			return &node{text: "0"}
 		}
 		begun = m.waiting.at(m.waiting.len() - back)
-		m.clock = microsOrZero(begun.word("requestReceivedTimestamp"), m.clock)
+		m.clock = microsOr(begun.word("requestReceivedTimestamp"), m.clock)
 		stage := 0
 		stages := []string{`"ResponseComplete"`, `"ResponseStarted"`, `"RequestReceived"`, ``}
 		if m.encoding {
@@ -52,19 +52,23 @@ func (m *model) event(root *node) *node {
 	return root
 }
 
-func microsOrZero(text string, otherwise int64) int64 {
-	if formOf2(text) {
+func microsOr(text string, otherwise int64) int64 {
+	if isMicro(text) {
 		return microsOf(text)
 	}
 	return otherwise
 }
 
-func formOf2(text string) bool { return len(text) == 29 && formOf(text) == asMicro }
+func isMicro(text string) bool { return len(text) == 29 && microsOf(text) >= 0 }
 
 // keyOf is what lines have in common that are much alike: all but the times and what the request is
 // about, exactly.
 func keyOf(n *node, stage string) uint64 {
 	uri, _, _ := strings.Cut(n.word("requestURI"), "?")
+	if uri == "" {
+		o := n.member("objectRef")
+		uri = o.word("resource") + o.word("subresource")
+	}
 	return hashAll("line", stage, n.word("verb"), uri, n.member("user").word("username"), n.word("userAgent"))
 }
 
@@ -145,7 +149,8 @@ func (m *model) root(n, guess, begun *node) *node {
 	}
 	kindOf := uint32(0)
 	if guess != nil {
-		kindOf = uint32(kindKey(guess, guess.word("stage")))
+		o := guess.member("objectRef")
+		kindOf = uint32(hashAll(guess.word("stage"), guess.word("verb"), o.word("resource"), o.word("subresource")))
 	}
 	m.kindOf = kindOf
 	isObject := m.flag(forForm+0x100, m.encoding && n.kind == object)
@@ -153,7 +158,7 @@ func (m *model) root(n, guess, begun *node) *node {
 		return m.value(n, nil, rootPath, "", 0)
 	}
 	if !m.encoding {
-		n = &node{kind: object}
+		n = m.fresh(object)
 	}
 	var like *shape
 	if guess != nil && guess.kind == object {
@@ -161,7 +166,7 @@ func (m *model) root(n, guess, begun *node) *node {
 	}
 	n.shape = m.shape(n.shape, like, rootPath)
 	if !m.encoding {
-		n.values = make([]*node, len(n.shape.names))
+		n.values = m.several(len(n.shape.names))
 	}
 	done := make([]bool, len(n.shape.names))
 	code := func(i int) {
@@ -182,7 +187,7 @@ func (m *model) root(n, guess, begun *node) *node {
 		}
 		n.values[i] = m.value(n.values[i], g, path, name, 1)
 		if name == "requestReceivedTimestamp" {
-			m.clock = microsOrZero(n.values[i].text, m.clock)
+			m.clock = microsOr(n.values[i].text, m.clock)
 		}
 	}
 	for _, name := range [...]string{"requestReceivedTimestamp", "stageTimestamp", "verb", "objectRef"} {
@@ -195,7 +200,10 @@ func (m *model) root(n, guess, begun *node) *node {
 			code(i)
 		}
 	}
-	m.clock = microsOrZero(n.word("stageTimestamp"), m.clock)
+	m.clock = microsOr(n.word("stageTimestamp"), m.clock)
+	if !m.encoding {
+		n.summed()
+	}
 	return n
 }
 
@@ -325,7 +333,7 @@ func (m *model) see(o, ref *node) {
 	fresh := false
 	if u := meta.word("uid"); u != "" {
 		h := sumText(u)
-		if was, ok := m.states.get(h); !ok || !was.equal(o) {
+		if was, ok := m.states.get(h); !ok || was.sum != o.sum {
 			fresh = true
 			m.states.set(h, o)
 		}

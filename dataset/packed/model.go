@@ -1,4 +1,4 @@
-package store
+package packed
 
 import (
 	"strconv"
@@ -16,7 +16,7 @@ type model struct {
 	states  layered[uint64, *node]  // the last state of an object, by uid and by name
 	order   layers[*node]           // states as they came, to be counted back
 	places  layered[*node, int]     // encoding: index into order
-	last    layered[uint32, *node]  // the last value at a path
+	last    []*node                 // by path: the last value there
 	known   layered[uint64, uint32] // encoding: number of a key
 	keyed   layers[uint64]          // keys by number
 	follow  layered[uint64, [4]uint32]
@@ -30,8 +30,8 @@ type model struct {
 	recent layers[string] // scalars that were not foreseen, to be counted back
 	placed layered[string, int]
 
-	origins layered[string, uint32] // by text: the path where it was said last
-	sources layered[uint32, uint32] // by path and kind of line: the path where its values come from
+	origins []uint32 // by text: the path where it was said last
+	sources []uint32 // by path and kind of line: the path where its values come from
 
 	words   layers[string]
 	wordNo  layered[string, uint32]
@@ -43,25 +43,38 @@ type model struct {
 	kindOf  uint32 // of the line
 	run     uint32 // whether the latest values were as foreseen
 	before  uint64 // key of the previous line
+
+	budget int // values and bytes of text that may still come: those of intact lines are fewer
+	slab   []node
+	links  []*node
 }
 
 const (
 	afterBits   = 17
 	historyBits = 16
+	lastBits    = 14
+	originBits  = 14
+	sourceBits  = 13
 )
 
 func newModel(c coder) *model {
-	return &model{coder: c, probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits)}
+	return &model{
+		coder: c, probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits),
+		last: make([]*node, 1<<lastBits), origins: make([]uint32, 1<<originBits), sources: make([]uint32, 1<<sourceBits),
+	}
 }
 
 // over continues from what m knows. m must not change any more.
 func (m *model) over(c coder) *model {
+	if m.keyed.len() == 0 && m.words.len() == 0 {
+		return newModel(c)
+	}
 	return &model{
 		coder: c, probs: append(table(nil), m.probs...), after: append([]uint32(nil), m.after...), history: append([]uint8(nil), m.history...),
-		lines: m.lines.over(), states: m.states.over(), order: m.order.over(), places: m.places.over(), last: m.last.over(),
+		lines: m.lines.over(), states: m.states.over(), order: m.order.over(), places: m.places.over(), last: append([]*node(nil), m.last...),
 		known: m.known.over(), keyed: m.keyed.over(), follow: m.follow.over(), shapeNo: m.shapeNo.over(), shapes: m.shapes.over(),
 		nameNo: m.nameNo.over(), names: m.names.over(), waiting: m.waiting.over(), waits: m.waits.over(), recent: m.recent.over(),
-		placed: m.placed.over(), origins: m.origins.over(), sources: m.sources.over(), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
+		placed: m.placed.over(), origins: append([]uint32(nil), m.origins...), sources: append([]uint32(nil), m.sources...), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
 	}
 }
 
@@ -107,7 +120,7 @@ func (m *model) flag(context uint32, b bool) bool {
 	if b {
 		v = 1
 	}
-	return m.bit(m.probs.at(context, 1), v) == 1
+	return m.bit(m.probs.at(context), v) == 1
 }
 
 func (m *model) pick(context uint32, n int, v int) int {
@@ -117,14 +130,14 @@ func (m *model) pick(context uint32, n int, v int) int {
 func (m *model) count(context uint32, v int) int {
 	n := m.number(m.probs, context, uint64(v))
 	if n > 1<<30 {
-		m.overrun += slack + 1
+		m.spoil()
 		return 0
 	}
 	return int(n)
 }
 
-var (
-	rootPath    = sumPath(0, "")
+const (
+	rootPath    = uint32(0x811c9dc5 ^ 0x811c9dc5>>15)
 	elementName = "[]"
 )
 
@@ -138,12 +151,12 @@ func sumPath(parent uint32, name string) uint32 {
 
 // value codes n, which is foreseen to be like guess. While decoding n is nil and comes back.
 func (m *model) value(n, guess *node, path uint32, name string, depth int) *node {
-	if m.spoilt() || depth > maxDepth+8 {
-		m.overrun += slack + 1
+	if m.budget--; m.budget < 0 || m.spoilt() || depth > maxDepth+8 {
+		m.spoil()
 		return &node{text: "0"}
 	}
 	if guess == nil {
-		guess, _ = m.last.get(path)
+		guess = m.last[path>>(32-lastBits)]
 	}
 	if guess != nil {
 		h := &m.history[mix(path, m.kindOf)>>(32-historyBits)]
@@ -151,14 +164,14 @@ func (m *model) value(n, guess *node, path uint32, name string, depth int) *node
 		if m.encoding && n.equal(guess) {
 			b = 1
 		}
-		one := m.probs.at(mix(mix(path^forSame, m.kindOf), uint32(*h&7)), 1)
-		two := m.probs.at(mix(path^forSame+0x77, m.run&15), uint32(*h&1)+2)
+		one := m.probs.at(mix(mix(path^forSame, m.kindOf), uint32(*h&7)))
+		two := m.probs.at(mix(path^forSame+0x77, m.run&15|uint32(*h&1)<<8))
 		same := m.both(one, two, b) == 1
 		m.run = m.run<<1 | uint32(b2i(same))
 		*h <<= 1
 		if same {
 			*h |= 1
-			m.last.set(path, guess)
+			m.last[path>>(32-lastBits)] = guess
 			return guess
 		}
 	}
@@ -172,7 +185,7 @@ func (m *model) value(n, guess *node, path uint32, name string, depth int) *node
 	}
 	k = kind(m.pick(mix(path^forKind, uint32(like)), 2, int(k)))
 	if !m.encoding {
-		n = &node{kind: k}
+		n = m.fresh(k)
 	}
 	switch k {
 	case scalar:
@@ -182,10 +195,33 @@ func (m *model) value(n, guess *node, path uint32, name string, depth int) *node
 	case array:
 		m.array(n, guess, path, depth)
 	default:
-		m.overrun += slack + 1
+		m.spoil()
 	}
-	m.last.set(path, n)
+	if !m.encoding {
+		n.summed()
+	}
+	m.last[path>>(32-lastBits)] = n
 	return n
+}
+
+// fresh is a new node. They are made by the hundred: a block has many, and they go together.
+func (m *model) fresh(k kind) *node {
+	if len(m.slab) == 0 {
+		m.slab = make([]node, 512)
+	}
+	n := &m.slab[0]
+	m.slab = m.slab[1:]
+	n.kind = k
+	return n
+}
+
+func (m *model) several(n int) []*node {
+	if n > len(m.links) {
+		m.links = make([]*node, max(n, 2048))
+	}
+	s := m.links[:n:n]
+	m.links = m.links[n:]
+	return s
 }
 
 func (m *model) object(n, guess *node, path uint32, depth int) {
@@ -195,7 +231,7 @@ func (m *model) object(n, guess *node, path uint32, depth int) {
 	}
 	n.shape = m.shape(n.shape, like, path)
 	if !m.encoding {
-		n.values = make([]*node, len(n.shape.names))
+		n.values = m.several(len(n.shape.names))
 	}
 	for i, name := range n.shape.names {
 		var g *node
@@ -223,7 +259,7 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 	no = uint32(m.pick(path^forShapeNo, 13, int(no)))
 	if no > 0 {
 		if int(no) > m.shapes.len() {
-			m.overrun += slack + 1
+			m.spoil()
 			return &shape{}
 		}
 		return m.shapes.at(int(no) - 1)
@@ -258,6 +294,7 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 		}
 	}
 	got.key = strings.Join(got.names, `","`)
+	got.sum = sumText(got.key)
 	if m.encoding {
 		got = s
 	}
@@ -279,7 +316,7 @@ func (m *model) memberName(name string, path uint32) string {
 	no = uint32(m.pick(path^forNameNo, 13, int(no)))
 	if no > 0 {
 		if int(no) > m.names.len() {
-			m.overrun += slack + 1
+			m.spoil()
 			return ""
 		}
 		return m.names.at(int(no) - 1)
@@ -322,7 +359,7 @@ func (m *model) array(n, guess *node, path uint32, depth int) {
 	}
 	size := int(m.signed(m.probs, path^forLength, int64(len(n.values)-len(like)))) + len(like)
 	if size < 0 || size > 1<<24 {
-		m.overrun += slack + 1
+		m.spoil()
 		return
 	}
 	at := 0
@@ -353,7 +390,7 @@ func (m *model) array(n, guess *node, path uint32, depth int) {
 		case skip > 0:
 			at += skip - 1
 			if at >= len(like) {
-				m.overrun += slack + 1
+				m.spoil()
 				return
 			}
 			g = like[at]
@@ -387,7 +424,7 @@ func (m *model) stateOf(e *node, path uint32) *node {
 		return nil
 	}
 	if back > m.order.len() {
-		m.overrun += slack + 1
+		m.spoil()
 		return nil
 	}
 	return m.order.at(m.order.len() - back)
@@ -412,7 +449,7 @@ const backMin = 5
 func (m *model) scalar(n, guess *node, path uint32, name string) {
 	form, back := asText, 0
 	here := mix(path, m.kindOf)
-	from, _ := m.sources.get(here)
+	from := m.sources[here>>(32-sourceBits)]
 	other := m.valueAt(from)
 	if m.encoding {
 		form = formOf(n.text)
@@ -436,7 +473,7 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 	case asBack:
 		back = m.count(mix(path^forBack, m.kindOf), back)
 		if back < 1 || back > m.recent.len() {
-			m.overrun += slack + 1
+			m.spoil()
 			return
 		}
 		n.text = m.recent.at(m.recent.len() - back)
@@ -471,6 +508,10 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 			base = m.version
 		} else {
 			base, _ = strconv.ParseInt(strings.Trim(like, `"`), 10, 64)
+			if latest, err := strconv.ParseInt(strings.Trim(m.valueAt(path), `"`), 10, 64); err == nil && latest != base &&
+				m.flag(here^forInt+0x33, m.encoding && distant(v, latest) < distant(v, base)) {
+				base = latest
+			}
 		}
 		v = base + m.signed(m.probs, mix(path^forInt, m.kindOf), v-base)
 		if version && v > m.version {
@@ -497,7 +538,7 @@ func (m *model) valueAt(path uint32) string {
 	if path == 0 {
 		return ""
 	}
-	if n, ok := m.last.get(path); ok && n.kind == scalar {
+	if n := m.last[path>>(32-lastBits)]; n != nil && n.kind == scalar {
 		return n.text
 	}
 	return ""
@@ -507,14 +548,22 @@ func (m *model) remember(text string, path, here uint32) {
 	if len(text) < backMin {
 		return
 	}
-	if from, ok := m.origins.get(text); ok {
-		m.sources.set(here, from)
+	h := sumText(text) >> (64 - originBits)
+	if from := m.origins[h]; from != 0 {
+		m.sources[here>>(32-sourceBits)] = from
 	}
-	m.origins.set(text, path)
+	m.origins[h] = path
 	if m.encoding {
 		m.placed.set(text, m.recent.len())
 	}
 	m.recent.push(text)
+}
+
+func distant(a, b int64) uint64 {
+	if a < b {
+		a, b = b, a
+	}
+	return uint64(a - b)
 }
 
 func (m *model) uuid(text string) string {
@@ -556,19 +605,64 @@ func formOf(text string) int {
 	return asText
 }
 
-// microsOf is the time in a quoted text; -1: it is none.
+// microsOf is the time in a quoted text that is as long as one with or without microseconds; -1: it is
+// none.
 func microsOf(text string) int64 {
-	t, err := time.Parse(time.RFC3339Nano, text[1:len(text)-1])
-	if err != nil || t.Year() < 1970 {
+	var parts [7]int
+	limits := [...]int{9999, 12, 31, 23, 59, 59}
+	at := 1
+	for i, size := range [...]int{4, 2, 2, 2, 2, 2} {
+		for range size {
+			d := int(text[at]) - '0'
+			if d < 0 || d > 9 {
+				return -1
+			}
+			parts[i] = parts[i]*10 + d
+			at++
+		}
+		if text[at] != "--T::"[min(i, 4)] && i < 5 || parts[i] > limits[i] {
+			return -1
+		}
+		if i < 5 {
+			at++
+		}
+	}
+	if text[at] == '.' && len(text) == 29 {
+		at++
+		for range 6 {
+			d := int(text[at]) - '0'
+			if d < 0 || d > 9 {
+				return -1
+			}
+			parts[6] = parts[6]*10 + d
+			at++
+		}
+	}
+	if text[at] != 'Z' || parts[0] < 1970 {
 		return -1
 	}
-	return t.UnixMicro()
+	return time.Date(parts[0], time.Month(parts[1]), parts[2], parts[3], parts[4], parts[5], parts[6]*1000, time.UTC).UnixMicro()
 }
 
-func secondText(s int64) string { return time.Unix(bounded(s), 0).UTC().Format(`"2006-01-02T15:04:05Z"`) }
+func secondText(s int64) string {
+	t := time.Unix(bounded(s), 0).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b := append(make([]byte, 0, 22), '"', byte('0'+year/1000), byte('0'+year/100%10))
+	for i, v := range [...]int{year % 100, int(month), day, hour, minute, second} {
+		b = append(b, byte('0'+v/10), byte('0'+v%10), "--T::Z"[i])
+	}
+	return string(append(b, '"'))
+}
 
 func microText(us int64) string {
-	return time.UnixMicro(bounded(us/1e6)*1e6 + us%1e6).UTC().Format(`"2006-01-02T15:04:05.000000Z"`)
+	us = max(us, 0)
+	b := append(make([]byte, 0, 29), secondText(us / 1e6)[:20]...)
+	b = append(b, '.')
+	for rest, unit := us%1e6, int64(1e5); unit > 0; unit /= 10 {
+		b = append(b, byte('0'+rest/unit%10))
+	}
+	return string(append(b, 'Z', '"'))
 }
 
 // bounded keeps what a damaged file says within the years that are written with four digits.

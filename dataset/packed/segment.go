@@ -1,45 +1,57 @@
-package store
+package packed
 
-import (
-	"hash/crc32"
-)
-
-// segment is a run of lines that share a base: lines of it that several of its blocks are alike to.
-// Each block can be read with nothing but its base.
+// segment is a run of lines that share a base: lines of it that several of its blocks have likenesses
+// to. Each block can be read with nothing but its base.
 type segment struct {
-	lines []string
-	roots []*node // nil where a line is kept as text
+	lines []line
+	bytes int
 }
 
-// base are the lines of which more than one block has some use, in order.
-func (s *segment) base(blockLines int) []int {
-	type use struct {
-		line, block int
-		marked      bool
+// line is a raw line without its newline: a tree, or else a text.
+type line struct {
+	root *node
+	text string
+	size int
+}
+
+func (l line) append(dst []byte) []byte {
+	if l.root != nil {
+		return l.root.append(dst, len(dst)+l.size)
 	}
+	return append(dst, l.text...)
+}
+
+// base are the lines of which more than one block of that many lines has some use, in order.
+func (s *segment) base(blockLines int) []line {
+	type use struct{ line, latest, blocks int }
 	uses := make(map[uint64]*use)
 	marked := make([]bool, len(s.lines))
-	note := func(key uint64, line int) {
+	note := func(key uint64, at int) {
 		u := uses[key]
 		if u == nil {
-			uses[key] = &use{line: line, block: line / blockLines}
-			return
+			u = &use{line: at, latest: -1}
+			uses[key] = u
 		}
-		if !u.marked && u.block != line/blockLines {
-			u.marked, marked[u.line] = true, true
+		if block := at / blockLines; block != u.latest {
+			u.latest = block
+			if u.blocks++; u.blocks == 2 {
+				marked[u.line] = true
+			}
 		}
 	}
-	object := func(n *node, line int) {
+	object := func(n *node, at int) {
 		if u := n.member("metadata").word("uid"); u != "" {
-			note(hashAll("object", u), line)
+			note(hashAll("object", u), at)
 		}
 	}
-	for i, n := range s.roots {
+	for i, l := range s.lines {
+		n := l.root
 		if n == nil {
 			continue
 		}
-		note(keyOf(n, n.word("stage")), i)
-		note(kindKey(n, n.word("stage")), i)
+		stage := n.word("stage")
+		note(keyOf(n, stage), i)
+		note(kindKey(n, stage), i)
 		if id := n.word("auditID"); id != "" {
 			note(hashAll("request", id), i)
 		}
@@ -53,21 +65,42 @@ func (s *segment) base(blockLines int) []int {
 			}
 		}
 	}
-	var base []int
+	var base []line
 	for i, m := range marked {
 		if m {
-			base = append(base, i)
+			base = append(base, s.lines[i])
 		}
 	}
 	return base
 }
 
-// encode codes the lines of that number after what m knows.
-func (s *segment) encode(m *model, lines []int) (coded, raw []byte) {
-	for _, i := range lines {
-		m.line(s.lines[i], s.roots[i])
+// encode codes lines after what m knows, and gives their number of bytes with newlines.
+func encode(m *model, lines []line) (coded, raw []byte) {
+	for _, l := range lines {
+		m.line(l.text, l.root)
 	}
-	return m.finish(), m.coder.raw
+	return m.finish(), m.raw
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// bytesOf is the size of lines with their newlines.
+func bytesOf(lines []line) int {
+	n := 0
+	for _, l := range lines {
+		n += l.size + 1
+	}
+	return n
+}
+
+// decode reads that many lines, of which size bytes are there in all, with newlines.
+func decode(m *model, lines, size int) ([]line, error) {
+	m.budget = size
+	out := make([]line, 0, min(lines, 1<<12))
+	for range lines {
+		text, root := m.line("", nil)
+		if m.spoilt() {
+			return nil, errDamaged
+		}
+		out = append(out, line{root: root, text: text, size: size})
+	}
+	return out, nil
+}

@@ -1,4 +1,4 @@
-package store
+package packed
 
 import (
 	"slices"
@@ -12,7 +12,7 @@ type node struct {
 	text   string  // of a scalar
 	shape  *shape  // of an object
 	values []*node // of an object, by its shape; of an array
-	sum    uint64  // of what it holds, while encoding
+	sum    uint64  // of what it holds
 }
 
 type kind uint8
@@ -26,6 +26,7 @@ const (
 // shape is the names of an object's members, in order, as written.
 type shape struct {
 	key   string // the names joined
+	sum   uint64 // of the key
 	names []string
 }
 
@@ -50,8 +51,12 @@ func (n *node) word(name string) string {
 	return ""
 }
 
-// append writes the value as it was.
-func (n *node) append(dst []byte) []byte {
+// append writes the value as it was. It gives up where dst gets longer than limit: what comes of a
+// damaged file may be short to say and long to write.
+func (n *node) append(dst []byte, limit int) []byte {
+	if len(dst) > limit {
+		return dst
+	}
 	switch n.kind {
 	case scalar:
 		return append(dst, n.text...)
@@ -61,7 +66,7 @@ func (n *node) append(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = v.append(dst)
+			dst = v.append(dst, limit)
 		}
 		return append(dst, ']')
 	}
@@ -73,7 +78,7 @@ func (n *node) append(dst []byte) []byte {
 		dst = append(dst, '"')
 		dst = append(dst, n.shape.names[i]...)
 		dst = append(dst, '"', ':')
-		dst = v.append(dst)
+		dst = v.append(dst, limit)
 	}
 	return append(dst, '}')
 }
@@ -92,6 +97,20 @@ func (n *node) equal(o *node) bool {
 		}
 	}
 	return true
+}
+
+// summed sets the sum of n, whose members have theirs.
+func (n *node) summed() *node {
+	h := uint64(n.kind)*0x9e3779b97f4a7c15 + sumText(n.text)
+	if n.shape != nil {
+		h += n.shape.sum * 0xd6e8feb86659fd93
+	}
+	for _, v := range n.values {
+		h = (h ^ v.sum) * 0xff51afd7ed558ccd
+		h ^= h >> 32
+	}
+	n.sum = h
+	return n
 }
 
 // maxDepth bounds nesting; what is deeper is kept as text.
@@ -205,15 +224,7 @@ func (p *parser) quoted() string {
 
 // one gives the node that stands for all equal ones.
 func (p *parser) one(n *node) *node {
-	h := uint64(n.kind)*0x9e3779b97f4a7c15 + sumText(n.text)
-	if n.shape != nil {
-		h += sumText(n.shape.key) * 0xd6e8feb86659fd93
-	}
-	for _, v := range n.values {
-		h = (h ^ v.sum) * 0xff51afd7ed558ccd
-		h ^= h >> 32
-	}
-	n.sum = h
+	h := n.summed().sum
 	if o := p.nodes[h]; o != nil {
 		if o.equal(n) {
 			return o
@@ -241,7 +252,7 @@ func (s shapes) of(names []string) *shape {
 	if x, ok := s[key]; ok {
 		return x
 	}
-	x := &shape{key: strings.Clone(key), names: make([]string, len(names))}
+	x := &shape{key: strings.Clone(key), sum: sumText(key), names: make([]string, len(names))}
 	for i, n := range names {
 		x.names[i] = strings.Clone(n)
 	}

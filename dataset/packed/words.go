@@ -1,4 +1,4 @@
-package store
+package packed
 
 // text codes a string as words, runs of letters and digits, and the signs between them. A word is
 // foreseen by the two before it, and by where the string that it is like goes on.
@@ -18,7 +18,7 @@ func (m *model) text(s, like string, path uint32) string {
 			}
 		}
 		// 0: as in the string that it is like; 1: as after the same words; 2: another; 3: the end
-		slot := mix(one*31+two, 0x51)>>(32-afterBits)
+		slot := mix(one*31+two, 0x51) >> (32 - afterBits)
 		guess, likely := m.after[slot], ""
 		if guess > 0 {
 			likely = m.words.at(int(guess - 1))
@@ -60,7 +60,7 @@ func (m *model) text(s, like string, path uint32) string {
 			w = m.word(w, one, path)
 		}
 		if w == "" {
-			m.overrun += slack + 1
+			m.spoil()
 			break
 		}
 		missed = missed<<1&3 | uint32(choice>>1)
@@ -85,8 +85,8 @@ func (m *model) text(s, like string, path uint32) string {
 		two, one = one, no+1
 		out = append(out, w...)
 		at += len(w)
-		if len(out) > 64<<20 {
-			m.overrun += slack + 1
+		if m.budget -= len(w); m.budget < 0 {
+			m.spoil()
 		}
 	}
 	return string(out)
@@ -133,7 +133,7 @@ func (m *model) word(w string, before, path uint32) string {
 	}
 	if back = m.count(mix(path^forWordNo, 3), back); back > 0 {
 		if back > m.words.len() {
-			m.overrun += slack + 1
+			m.spoil()
 			return ""
 		}
 		return m.words.at(m.words.len() - back)

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"k8ntext/contexts"
+	"k8ntext/contexts/score"
+	"k8ntext/dataset"
+	"k8ntext/dataset/label"
+	"k8ntext/metrics"
+	"k8ntext/model"
+)
+
+func (a *app) contextsScoreCommand() *cobra.Command {
+	var (
+		r      rebuilding
+		levels []string
+		labels string
+		parts  bool
+		seed   uint64
+	)
+	c := &cobra.Command{
+		Use:   "score CORPUS...",
+		Short: "Measure how right rebuilt contexts are, against the true ones of labelled logs",
+		Long: `Rebuilds the contexts of labelled logs at each level and compares them with the true
+ones, beside two baselines: a new context after each pause of the log, or of the user.
+
+  pairwise_f1   pairs of events that are together, found against true
+  bcubed_f1     the same seen from each event
+  ari, ami      adjusted Rand index, adjusted mutual information
+  exact         share of the contexts that were found with just their events
+  trigger_found share of them whose trigger is called that
+
+Scores are of users' contexts (scope users), and of all, where every event of the
+background is trivially its own. Intervals: 95 % bootstrap over contexts. --parts adds
+the scores by size, by action, and by the route by which the truth was found: only
+events whose route is independent of the identity of objects support a claim about
+the level identity.`,
+		Example: `  k8ntext contexts score base-dev --labels true
+  k8ntext contexts score busy-dev --labels predicted -m my.k8ntext --parts
+  k8ntext contexts score metadata-dev --labels none -o json`,
+		Args:              argsError(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: completeLogs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := score.Options{Name: labels, Parts: parts, Seed: seed}
+			for _, name := range levels {
+				level, err := contexts.ParseLevel(name)
+				if err != nil {
+					return usageError{err}
+				}
+				o.Levels = append(o.Levels, level)
+			}
+			if !slices.Contains([]string{"true", "predicted", "none"}, labels) {
+				return usagef("--labels %q: use true, predicted or none", labels)
+			}
+			var tagger *model.Tagger
+			if labels == "predicted" {
+				var err error
+				if tagger, err = loadModel(r.model); err != nil {
+					return err
+				}
+			}
+			out := bufio.NewWriter(a.stdout)
+			for _, name := range args {
+				report, err := a.scoreContexts(cmd, name, tagger, o, &r)
+				if err != nil {
+					return fmt.Errorf("score %s: %w", printable(name), err)
+				}
+				if a.output == "json" {
+					err = writeRows(out, report.Rows)
+				} else {
+					writeScores(out, report)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if err := out.Flush(); err != nil {
+				return fmt.Errorf("write scores: %w", err)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringSliceVar(&levels, "level", nil, "levels to score: paper, identity, full; none: all that the labels allow")
+	c.Flags().StringVar(&labels, "labels", "true", "labels of the events: true, predicted (by a model) or none")
+	c.Flags().StringVarP(&r.model, "model", "m", "", "model file for --labels predicted; none: the model in this program")
+	c.Flags().Float64Var(&r.sure, "sure", defaultSure, "at level full, predicted labels that won their vote by less than this margin are not believed")
+	c.Flags().BoolVar(&parts, "parts", false, "also by size, action and route of the truth")
+	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the bootstrap")
+	r.e.flags(c.Flags())
+	r.e.deviceFlag(c.Flags())
+	return c
+}
+
+func (a *app) scoreContexts(cmd *cobra.Command, name string, tagger *model.Tagger, o score.Options, r *rebuilding) (*score.Report, error) {
+	var space *label.Space
+	if tagger != nil {
+		space = tagger.Space
+	}
+	c, err := dataset.Load(cmd.Context(), name, space)
+	if err != nil {
+		return nil, err
+	}
+	a.reportSkipped(c.Read)
+	switch o.Name {
+	case "true":
+		o.Labels = c.Labels
+	case "predicted":
+		on, threads, err := r.e.target()
+		if err != nil {
+			return nil, err
+		}
+		if !a.quiet {
+			fmt.Fprintf(a.stderr, "k8ntext: labelling %d events\n", len(c.Events))
+		}
+		predicted, err := tagger.Label(cmd.Context(), c.Events, model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack})
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range predicted {
+			o.Labels = append(o.Labels, p.Label)
+			o.Sure = append(o.Sure, p.Margin >= r.sure)
+			if tagger.Provenance.SeenInTraining(c.Events[i]) {
+				o.Seen++
+			}
+		}
+	}
+	return score.Corpus(cmd.Context(), c, o)
+}
+
+// writeRows writes one object a line; what is not defined is null.
+func writeRows(out io.Writer, rows []score.Row) error {
+	orNull := json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error {
+		if math.IsNaN(f) {
+			return e.WriteToken(jsontext.Null)
+		}
+		return json.SkipFunc
+	}))
+	for i := range rows {
+		line, err := json.Marshal(&rows[i], orNull)
+		if err != nil {
+			return fmt.Errorf("write scores: %w", err)
+		}
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("write scores: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeScores writes the report as a page.
+func writeScores(out io.Writer, r *score.Report) {
+	fmt.Fprintf(out, "%s\n", printable(r.Rows[0].Corpus))
+	fmt.Fprint(out, r.Verdict())
+	if n := r.Rows[0].SeenInTraining; n > 0 {
+		fmt.Fprintf(out, "SEEN IN TRAINING: the model was trained on %d of these events\n", n)
+	}
+	head := ""
+	for i := range r.Rows {
+		x := &r.Rows[i]
+		if h := title(x); h != head {
+			head = h
+			fmt.Fprintf(out, "\n%s\n%-10s %-10s %-26s %6s %7s  %-22s %6s %6s %6s  %-22s %7s %6s %6s %6s\n", h, "level", "labels", "", "n", "events",
+				"pairwise F1", "B3 F1", "ARI", "AMI", "exact", "trigger", "right", "splits", "merges")
+		}
+		fmt.Fprintf(out, "%-10s %-10s %-26s %6s %7d  %-22s %6s %6s %6s  %-22s %7s %6s %6d %6d\n", x.Level, x.Labels, printable(cut(x.Part, 26)), count(x.Clusters), x.Items,
+			ranged(x.PairwiseF1, x.PairwiseLow, x.PairwiseHigh), share3(x.BCubedF1), share3(x.ARI), share3(x.AMI),
+			ranged(x.Exact, x.ExactLow, x.ExactHigh), share3(x.TriggerFound), share3(x.Right), x.Split+x.Both, x.Merged+x.Both)
+	}
+	fmt.Fprintln(out)
+}
+
+func title(x *score.Row) string {
+	scope := "users' contexts"
+	if x.Scope == score.All {
+		scope = "all contexts"
+	}
+	if x.Unit == score.Operations {
+		scope = strings.Replace(scope, "contexts", "operations", 1)
+	}
+	return cmp.Or(map[string]string{"": scope, "route": "events of " + scope + " by route of the truth"}[x.By], scope+" by "+x.By)
+}
+
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+func count(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
+func share3(f float64) string {
+	if math.IsNaN(f) {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", f)
+}
+
+func ranged(f, low, high float64) string {
+	if low == 0 && high == 0 || math.IsNaN(low) {
+		return share3(f)
+	}
+	return fmt.Sprintf("%.4f (%.4f-%.4f)", f, low, high)
+}
+
+func (a *app) contextsCompareCommand() *cobra.Command {
+	var most int
+	c := &cobra.Command{
+		Use:   "compare A B",
+		Short: "Compare two groupings of one log: what is split, what is merged",
+		Long: `Compares what contexts show -o json wrote of the same log at two levels, or by two
+models: how far they agree, how the sizes are distributed, and which contexts of A
+are spread over several of B, or share one with others.`,
+		Example: `  k8ntext contexts show -o json --background --level identity audit.log > one.jsonl
+  k8ntext contexts show -o json --background --level full audit.log > two.jsonl
+  k8ntext contexts compare one.jsonl two.jsonl`,
+		Args: exactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, list, err := readContexts(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			other, otherList, err := readContexts(cmd.Context(), args[1])
+			if err != nil {
+				return err
+			}
+			return a.compareContexts(args, of, other, list, otherList, most)
+		},
+	}
+	c.Flags().IntVar(&most, "most", 20, "contexts to show that differ, the largest first")
+	return c
+}
+
+// comparison is what contexts compare -o json writes.
+type comparison struct {
+	A, B   string
+	Events int `json:"events"` // in both
+	OnlyA  int `json:"only_a"`
+	OnlyB  int `json:"only_b"`
+
+	metrics.ClusterScores `json:",inline"`
+
+	ARI    float64    `json:"ari"`
+	AMI    float64    `json:"ami"`
+	SizesA []sizeView `json:"sizes_a"`
+	SizesB []sizeView `json:"sizes_b"`
+	Differ []differ   `json:"differ"`
+}
+
+type sizeView struct {
+	Events   string `json:"events"`
+	Contexts int    `json:"contexts"`
+}
+
+type differ struct {
+	ID     string `json:"id"`
+	Label  string `json:"label"`
+	Size   int    `json:"size"`
+	Parts  int    `json:"parts"`
+	Merged bool   `json:"merged"`
+}
+
+func (a *app) compareContexts(names []string, of, other map[int]int32, list, otherList []*rebuiltView, most int) error {
+	v := comparison{A: names[0], B: names[1]}
+	var events []int
+	for e := range of {
+		if _, ok := other[e]; ok {
+			events = append(events, e)
+		}
+	}
+	slices.Sort(events)
+	v.Events, v.OnlyA, v.OnlyB = len(events), len(of)-len(events), len(other)-len(events)
+	if len(events) == 0 {
+		return fmt.Errorf("%s and %s have no event in common: they are not of one log", names[0], names[1])
+	}
+	one, two := make([]int32, len(events)), make([]int32, len(events))
+	for i, e := range events {
+		one[i], two[i] = of[e], other[e]
+	}
+	clusters := metrics.CompareClusters(one, two, nil)
+	v.ClusterScores = metrics.Scores(clusters.Of)
+	v.ARI, v.AMI = clusters.AdjustedRand(), clusters.AdjustedMutualInformation()
+	v.SizesA, v.SizesB = sizesOf(list), sizesOf(otherList)
+	slices.SortStableFunc(clusters.Of, func(a, b metrics.ClusterScore) int { return cmp.Compare(b.Size, a.Size) })
+	for i := range clusters.Of {
+		if x := &clusters.Of[i]; !x.Exact() && len(v.Differ) < most {
+			c := list[x.Cluster]
+			v.Differ = append(v.Differ, differ{c.ID, c.Label, x.Size, x.Parts, x.Merged})
+		}
+	}
+	if a.output == "json" {
+		return a.writeJSON(v)
+	}
+	out := bufio.NewWriter(a.stdout)
+	fmt.Fprintf(out, "A %s: %d contexts\nB %s: %d contexts\n%d events in both, %d only in A, %d only in B\n", printable(v.A), len(list), printable(v.B), len(otherList), v.Events, v.OnlyA, v.OnlyB)
+	fmt.Fprintf(out, "pairwise F1 %.4f, B-cubed F1 %.4f, ARI %.4f, AMI %.4f\n", v.PairwiseF1, v.BCubedF1, v.ARI, v.AMI)
+	fmt.Fprintf(out, "of A: %.4f the same in B, %d split, %d merged with others, %d both\n\n", v.Exact, v.Split, v.Merged, v.Both)
+	fmt.Fprintf(out, "%-8s %8s %8s\n", "events", "A", "B")
+	for i, s := range v.SizesA {
+		fmt.Fprintf(out, "%-8s %8d %8d\n", s.Events, s.Contexts, v.SizesB[i].Contexts)
+	}
+	if len(v.Differ) > 0 {
+		fmt.Fprintln(out, "\nthe largest of A that differ:")
+	}
+	for _, d := range v.Differ {
+		shares := ""
+		if d.Merged {
+			shares = ", shared with others"
+		}
+		fmt.Fprintf(out, "  %-10s %5d events in %d contexts of B%s: %s\n", printable(d.ID), d.Size, d.Parts, shares, printable(d.Label))
+	}
+	return out.Flush()
+}
+
+func sizesOf(list []*rebuiltView) []sizeView {
+	var out []sizeView
+	for _, class := range score.Sizes() {
+		n := 0
+		for _, c := range list {
+			if score.SizeClass(c.Size) == class {
+				n++
+			}
+		}
+		out = append(out, sizeView{class, n})
+	}
+	return out
+}
