@@ -194,7 +194,7 @@ function ask() {
 function go(to) {
   view = to;
   for (const b of document.querySelectorAll("nav button")) b.setAttribute("aria-selected", b.dataset.view === to);
-  for (const s of document.querySelectorAll("main > section")) s.hidden = s.id !== to;
+  for (const s of document.querySelectorAll("main > section")) s.hidden = s.id !== "v-" + to;
   draws[to]();
 }
 function choose(c, to) { chosen = c; location.hash = encodeURIComponent(T(c.ID)); go(to || "context"); }
@@ -301,7 +301,7 @@ function graph(list) {
   const actorW = 220, arrows = 190, inner = actorW + arrows, objW = 300, rowH = 22;
   const back = svg("g"), front = svg("g"), lines = svg("g");
   const box = (to, x, y, w, h, fill, stroke, text, ink, size) => {
-    const shortText = text.length > w / 6.2 ? "…" + text.slice(-Math.floor(w / 6.2) + 1) : text;
+    const shortText = text.length > w / 7.2 ? "…" + text.slice(-Math.floor(w / 7.2) + 1) : text;
     to.append(svg("rect", { x, y, width: w, height: h, rx: 3, fill, stroke }), svg("text", { x: x + 6, y: y + (size || 14), "font-size": 12, fill: ink }, shortText, svg("title", {}, text)));
   };
   let y = 6;
