@@ -100,9 +100,7 @@ func setLayer(set string, below map[string]any) (layer, error) {
 	default:
 		known := slices.DeleteFunc(top, func(k string) bool { return k == "base" })
 		for _, name := range names {
-			for _, k := range knownKeys(reflect.TypeFor[Experiment](), name+".") {
-				known = append(known, k)
-			}
+			known = append(known, knownKeys(reflect.TypeFor[Experiment](), name+".")...)
 		}
 		return l, fmt.Errorf("%s: unknown key %q: did you mean %q?", l.name, key, suggest.Nearest(key, known))
 	}

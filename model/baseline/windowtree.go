@@ -24,8 +24,7 @@ type windowTree struct {
 // WindowTree is the tree that sees an event's neighbours. It is not among [All]: of a recording's whole
 // training part its fit takes longer than all of those.
 func WindowTree(o Options) Baseline {
-	t := newTree(o)
-	return windowTree{t.rows, t.seed}
+	return windowTree(newTree(o))
 }
 
 func (windowTree) Name() string { return "window-tree" }
