@@ -30,7 +30,7 @@ func TestLabelCommand(t *testing.T) {
 		{args: []string{"decode", "70048", "70049"}, out: "invalid 70049", err: "no label of the default space: 70049", code: exitFailure},
 		{args: []string{"decode", "pods"}, err: `label "pods" is no number`, code: exitUsage},
 		{args: []string{"decode"}, err: "requires at least 1 arg", code: exitUsage},
-		{args: []string{"decode", "1", "--space", "papper"}, err: "use paper or default", code: exitUsage},
+		{args: []string{"decode", "1", "--space", "papper"}, err: "use paper, default or controlplane", code: exitUsage},
 		{args: []string{"encode", "delete apps/replicasets (one, namespaced)"}, out: "70048"},
 		{args: strings.Fields("encode --verb patch --group apps --resource statefulsets --subresource scale --namespaced --one"), out: "75200"},
 		{args: strings.Fields("encode --verb list --resource pods --namespaced"), out: "4400"},
