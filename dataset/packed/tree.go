@@ -43,6 +43,21 @@ func (n *node) member(name string) *node {
 	return nil
 }
 
+// clone is a copy that shares no node with n, which may be nil.
+func (n *node) clone() *node {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	if n.values != nil {
+		c.values = make([]*node, len(n.values))
+		for i, v := range n.values {
+			c.values[i] = v.clone()
+		}
+	}
+	return &c
+}
+
 // word is the text of a scalar member.
 func (n *node) word(name string) string {
 	if m := n.member(name); m != nil && m.kind == scalar {
