@@ -199,7 +199,7 @@ func (s Submission) KubernetesJob(name, key string) ([]byte, error) {
 const (
 	containerName = "trial"
 	containerUser = 65532 // as in Containerfile
-	mountPath     = "/work"
+	mountPath     = "/data"
 )
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
