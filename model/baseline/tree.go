@@ -34,19 +34,9 @@ func newTree(o Options) tree {
 func (tree) Name() string { return "tree" }
 
 func (t tree) Fit(ctx context.Context, d Data) (Predictor, error) {
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	events, err := d.training()
+	events, note, err := t.sample(d)
 	if err != nil {
 		return nil, err
-	}
-	note := trainedOn(len(events))
-	if all := len(events); all > t.rows {
-		rand.New(rand.NewPCG(t.seed, uint64(all))).Shuffle(all, func(i, j int) { events[i], events[j] = events[j], events[i] })
-		events = events[:t.rows]
-		slices.Sort(events)
-		note = fmt.Sprintf("trained on %d of %d events, drawn at random: it is slow", t.rows, all)
 	}
 
 	classes := make([]label.Label, len(events))
@@ -87,6 +77,24 @@ func (t tree) Fit(ctx context.Context, d Data) (Predictor, error) {
 		return noted{usual, note}, nil
 	}
 	return &fittedTree{d.Features, cart, classes, note}, nil
+}
+
+// sample draws the training events that a tree is fitted to, in order, and says of how many.
+func (t tree) sample(d Data) (events []int32, note string, err error) {
+	if err := d.check(); err != nil {
+		return nil, "", err
+	}
+	if events, err = d.training(); err != nil {
+		return nil, "", err
+	}
+	all := len(events)
+	if all <= t.rows {
+		return events, trainedOn(all), nil
+	}
+	rand.New(rand.NewPCG(t.seed, uint64(all))).Shuffle(all, func(i, j int) { events[i], events[j] = events[j], events[i] })
+	events = events[:t.rows]
+	slices.Sort(events)
+	return events, fmt.Sprintf("trained on %d of %d events, drawn at random: it is slow", t.rows, all), nil
 }
 
 // noted is a predictor with another note.

@@ -2,8 +2,6 @@ package baseline
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 
 	"k8ntext/dataset/label"
@@ -16,10 +14,7 @@ const windowTreeReach = 5
 
 // windowTree is a decision tree (Gini, grown until pure) on the feature ids of an event and of those around
 // it in its part of the log. Ids have no order: a question is whether one is a certain value.
-type windowTree struct {
-	rows int
-	seed uint64
-}
+type windowTree tree
 
 // WindowTree is the tree that sees an event's neighbours. It is not among [All]: of a recording's whole
 // training part its fit takes longer than all of those.
@@ -30,19 +25,9 @@ func WindowTree(o Options) Baseline {
 func (windowTree) Name() string { return "window-tree" }
 
 func (t windowTree) Fit(_ context.Context, d Data) (Predictor, error) {
-	if err := d.check(); err != nil {
-		return nil, err
-	}
-	events, err := d.training()
+	events, note, err := tree(t).sample(d)
 	if err != nil {
 		return nil, err
-	}
-	note := trainedOn(len(events))
-	if all := len(events); all > t.rows {
-		rand.New(rand.NewPCG(t.seed, uint64(all))).Shuffle(all, func(i, j int) { events[i], events[j] = events[j], events[i] })
-		events = events[:t.rows]
-		slices.Sort(events)
-		note = fmt.Sprintf("trained on %d of %d events, drawn at random: it is slow", t.rows, all)
 	}
 	var classes []label.Label
 	for _, e := range events {
