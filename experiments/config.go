@@ -47,7 +47,7 @@ type Config struct {
 	// Final marks the evaluation of recordings that no choice may be made on, those whose name ends in
 	// -final: each use is logged in uses.jsonl of the results folder, and the same one is made once.
 	Final bool `toml:"final"`
-	// Experiments in the order in which they run.
+	// Experiments in the order of plan and report. They are run in turns, see breadthFirst.
 	Experiments []Experiment `toml:"experiment"`
 
 	source source

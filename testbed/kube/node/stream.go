@@ -17,8 +17,6 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/kubelet/pkg/cri/streaming"
 	utilexec "k8s.io/utils/exec"
-
-	"k8ntext/testbed/kube/container"
 )
 
 // streamServer is the CRI's server of exec, attach and port-forward.
