@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +94,7 @@ func (a *app) openSource(cmd *cobra.Command, names []string) (*source, error) {
 			return c.Events[i-1], nil
 		}}, nil
 	}
-	r, err := a.openLogs(cmd, names, audit.Options{MaxHeld: heldBytes})
+	r, err := a.openLogs(cmd, names, audit.Options{MaxHeld: heldBytes, Decoders: runtime.GOMAXPROCS(0)})
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +186,8 @@ func (a *app) rebuild(cmd *cobra.Command, r *rebuilding, names []string, seen fu
 		return contexts.Summary{}, nil, err
 	}
 	defer s.close()
+	// Nearly all that is read is soon garbage: let less of it gather than is usual.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	next := func() (numbered, error) {
 		e, err := s.next()
 		return numbered{e, label.Unknown}, err
