@@ -67,6 +67,19 @@ func (c *Config) checkNames(names []string) error {
 	return nil
 }
 
+// Of gives the ids of the trials of the named experiments, each once, in the order of the plan. The error for
+// a name that is none is an [ErrNoExperiment].
+func (m *Manifest) Of(names ...string) ([]string, error) {
+	if err := m.config.checkNames(names); err != nil {
+		return nil, err
+	}
+	ids := []string{}
+	for _, t := range distinct(ofExperiments(m.trials, names)) {
+		ids = append(ids, t.ID)
+	}
+	return ids, nil
+}
+
 // ofExperiments leaves the trials of the named experiments; all where no name is given.
 func ofExperiments(planned []Trial, names []string) []Trial {
 	if len(names) == 0 {

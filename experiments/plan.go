@@ -21,6 +21,7 @@ const (
 	ProtocolBlocked = "blocked"
 	ProtocolUnseen  = "unseen"
 	ProtocolCross   = "cross"
+	ProtocolQuery   = "query" // no cut: contexts are asked
 )
 
 // Versions enter the identity of the trials whose numbers they decide. Raise one when the same setting gives

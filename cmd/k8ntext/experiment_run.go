@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -152,14 +153,17 @@ func (a *app) experimentRerunCommand() *cobra.Command {
 		f      experimentFlags
 		s      sweepFlags
 		failed bool
+		only   []string
 	)
 	c := &cobra.Command{
 		Use:   "rerun [FILE] [TRIAL...]",
 		Short: "Run trials again that have a result",
-		Long: `Runs the named trials again, or with --failed all that have failed. A trial is
+		Long: `Runs the named trials again, or with --failed all that have failed, or with --only
+all of some experiments, or with both what has failed of those. A trial is
 named by its id or the beginning of it, as experiment plan lists them. The old
 result stays until the new one is whole.`,
 		Example: `  k8ntext experiment rerun configs/quick.toml --failed
+  k8ntext experiment rerun configs/quick.toml --only window-size
   k8ntext experiment rerun configs/quick.toml 1309b715
   k8ntext experiment rerun --manifest sweep.jsonl 1309b715 9b0e`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -167,17 +171,24 @@ result stays until the new one is whole.`,
 			if err != nil {
 				return err
 			}
-			if failed == (len(names) > 0) {
-				return usagef("name trials, or give --failed, one of them: usage: %s", cmd.UseLine())
+			if (failed || len(only) > 0) == (len(names) > 0) {
+				return usagef("name trials, or give --failed or --only, one of them: usage: %s", cmd.UseLine())
 			}
 			var again []string
-			if failed {
-				again, err = m.InState(store, experiments.Failed, experiments.Retry)
-			} else if again, err = m.Pick(names); err != nil {
-				err = usageError{err}
+			if len(names) > 0 {
+				again, err = m.Pick(names)
+			} else {
+				again, err = m.Of(only...)
 			}
 			if err != nil {
-				return err
+				return usageError{err}
+			}
+			if failed {
+				wrong, err := m.InState(store, experiments.Failed, experiments.Retry)
+				if err != nil {
+					return err
+				}
+				again = slices.DeleteFunc(again, func(id string) bool { return !slices.Contains(wrong, id) })
 			}
 			if len(again) == 0 {
 				a.newProgress().note("%s: no trial has failed", m.Name())
@@ -196,6 +207,8 @@ result stays until the new one is whole.`,
 	f.addManifest(c)
 	s.add(c)
 	c.Flags().BoolVar(&failed, "failed", false, "all trials that have failed")
+	c.Flags().StringSliceVar(&only, "only", nil, "all trials of these experiments of the file, by their names")
+	_ = c.RegisterFlagCompletionFunc("only", completeExperiments)
 	return c
 }
 
