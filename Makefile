@@ -47,7 +47,7 @@ test-slurm: build ## a sweep through a Slurm of this machine, to the local pool'
 	K8NTEXT_SLURM=$(CURDIR)/bin/k8ntext $(GO) test -count=1 -timeout 10m -v -run TestSlurm ./cmd/k8ntext
 
 race: ## all tests under the race detector, shortened where only time is saved
-	CGO_ENABLED=1 $(GO) test -race -short ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./...
 
 check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
 	@test -z "$$($(GO) tool gofumpt -l . | tee /dev/stderr)" || { echo 'not formatted: run make fmt' >&2; exit 1; }

@@ -1,7 +1,9 @@
 package contexts
 
 import (
+	"bytes"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,11 +16,8 @@ import (
 type sight struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
-		Name              string            `json:"name"`
-		ResourceVersion   string            `json:"resourceVersion"`
-		Generation        int64             `json:"generation"`
-		DeletionTimestamp string            `json:"deletionTimestamp"`
-		Labels            map[string]string `json:"labels"`
+		ResourceVersion string            `json:"resourceVersion"`
+		Labels          map[string]string `json:"labels"`
 	} `json:"metadata"`
 
 	// lists
@@ -64,13 +63,81 @@ type target struct {
 // look reads the bodies: the answer, or the request where that was not logged or is no object.
 func (x *event) look() *sight {
 	if x.seen == nil {
-		x.seen = &sight{}
-		if !read1(x.ResponseObject, x.seen) || x.seen.Kind == "Status" {
-			*x.seen = sight{}
-			read1(x.RequestObject, x.seen)
+		x.seen = readSight(x.ResponseObject)
+		if len(x.ResponseObject) == 0 || x.seen.Kind == "Status" {
+			x.seen = readSight(x.RequestObject)
 		}
 	}
 	return x.seen
+}
+
+// readSight reads what it can of a body.
+func readSight(v jsontext.Value) *sight {
+	s := &sight{}
+	if len(v) > 0 && !s.scan(v) {
+		*s = sight{}
+		read1(v, s)
+	}
+	return s
+}
+
+// scan reads a body as it nearly always is, stepping over what is not asked for. It gives up, and says so,
+// where a value is not of the type that is expected.
+func (s *sight) scan(v []byte) bool {
+	ok := true
+	whole := audit.Members(v, func(name, value []byte) bool {
+		switch string(name) {
+		case `"kind"`:
+			ok = fill(value, &s.Kind)
+		case `"metadata"`:
+			ok = s.scanMetadata(value)
+		case `"items"`:
+			ok = s.Items == nil && fill(value, &s.Items)
+		case `"reason"`:
+			ok = fill(value, &s.Reason)
+		case `"message"`:
+			ok = fill(value, &s.Message)
+		case `"note"`:
+			ok = fill(value, &s.Note)
+		case `"subsets"`:
+			ok = s.Subsets == nil && fill(value, &s.Subsets)
+		case `"endpoints"`:
+			ok = s.Endpoints == nil && fill(value, &s.Endpoints)
+		case `"spec"`:
+			s.Spec = value
+		case `"status"`:
+			s.Status = value
+		default:
+			ok = bytes.IndexByte(name, '\\') < 0
+		}
+		return ok
+	})
+	return ok && whole
+}
+
+func (s *sight) scanMetadata(v []byte) bool {
+	m, ok := &s.Metadata, true
+	whole := audit.Members(v, func(name, value []byte) bool {
+		switch string(name) {
+		case `"resourceVersion"`:
+			ok = fill(value, &m.ResourceVersion)
+		case `"labels"`:
+			ok = fill(value, &m.Labels)
+		default:
+			ok = bytes.IndexByte(name, '\\') < 0
+		}
+		return ok
+	})
+	return ok && whole
+}
+
+// fill reads a value, and says whether it is of the type that is expected.
+func fill(v []byte, to any) bool {
+	if s, ok := to.(*string); ok && v[0] == '"' && bytes.IndexByte(v, '\\') < 0 && utf8.Valid(v) {
+		*s = string(v[1 : len(v)-1])
+		return true
+	}
+	return json.Unmarshal(v, to, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil
 }
 
 // read1 reads what it can; an error leaves what came before it.

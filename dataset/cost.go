@@ -21,6 +21,9 @@ type ActionCost struct {
 	Largest  int         `json:"largest"`
 	RawLines int         `json:"raw_lines"` // several stages of a request are a line each
 	Bytes    int64       `json:"bytes"`     // of these lines, without line ends and with the corpus' own keys
+
+	MedianBytes  int64 `json:"median_bytes"` // of a context
+	LargestBytes int64 `json:"largest_bytes"`
 }
 
 // ActionCosts measures the actions in a corpus, by name or path: the costliest kind by events first. It
@@ -40,6 +43,7 @@ func ActionCosts(ctx context.Context, nameOrPath string, space *label.Space) ([]
 	lines.end()
 	costs := make(map[label.Label]*ActionCost)
 	sizes := make(map[label.Label][]int)
+	lengths := make(map[label.Label][]int64) // bytes of each context
 	for _, x := range c.Contexts {
 		if !x.User || x.Trigger < 0 || c.Own[x.Trigger] < 0 {
 			continue
@@ -53,6 +57,7 @@ func ActionCosts(ctx context.Context, nameOrPath string, space *label.Space) ([]
 		cost.Events += len(x.Events)
 		cost.Largest = max(cost.Largest, len(x.Events))
 		sizes[l] = append(sizes[l], len(x.Events))
+		before := cost.Bytes
 		for _, e := range x.Events {
 			for _, stage := range c.Events[e].Stages {
 				if n := stage.Position.Line; n >= 1 && n <= len(lines.lengths) {
@@ -61,12 +66,16 @@ func ActionCosts(ctx context.Context, nameOrPath string, space *label.Space) ([]
 				}
 			}
 		}
+		lengths[l] = append(lengths[l], cost.Bytes-before)
+		cost.LargestBytes = max(cost.LargestBytes, cost.Bytes-before)
 	}
 	all := make([]ActionCost, 0, len(costs))
 	for l, cost := range costs {
 		slices.Sort(sizes[l])
 		n := len(sizes[l])
 		cost.Median = float64(sizes[l][(n-1)/2]+sizes[l][n/2]) / 2
+		slices.Sort(lengths[l])
+		cost.MedianBytes = (lengths[l][(n-1)/2] + lengths[l][n/2]) / 2
 		all = append(all, *cost)
 	}
 	slices.SortFunc(all, func(a, b ActionCost) int {

@@ -41,10 +41,21 @@ func TestActionCosts(t *testing.T) {
 		return n
 	}
 	want := []ActionCost{
-		{Label: got[0].Label, Action: "create apps/deployments (one, namespaced)", Contexts: 2, Events: 3, Median: 1.5, Largest: 2, RawLines: 4, Bytes: size(0, 1, 2, 3)},
-		{Label: got[1].Label, Action: "delete core/configmaps (one, namespaced)", Contexts: 1, Events: 1, Median: 1, Largest: 1, RawLines: 1, Bytes: size(4)},
+		{Label: got[0].Label, Action: "create apps/deployments (one, namespaced)", Contexts: 2, Events: 3, Median: 1.5, Largest: 2, RawLines: 4, Bytes: size(0, 1, 2, 3), MedianBytes: size(0, 1, 2, 3) / 2, LargestBytes: size(0, 1, 2)},
+		{Label: got[1].Label, Action: "delete core/configmaps (one, namespaced)", Contexts: 1, Events: 1, Median: 1, Largest: 1, RawLines: 1, Bytes: size(4), MedianBytes: size(4), LargestBytes: size(4)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("costs (-want +got):\n%s", diff)
+	}
+
+	counts, err := CountActions(t.Context(), []string{path, path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]ActionCount{
+		{Action: want[1].Action, Counts: []int{1, 1}},
+		{Action: want[0].Action, Counts: []int{2, 2}},
+	}, counts); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
 	}
 }

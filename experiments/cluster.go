@@ -12,7 +12,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Left is the manifest of the trials that the next run has to do, each once, numbered anew from 0.
+// Left is the manifest of the trials that the next run has to do, each once, numbered anew from 0 in the
+// order in which a run takes them: a cluster that stops half way has something of everything too.
 func (m *Manifest) Left(s Store) (*Manifest, error) {
 	ids, err := m.InState(s, Missing, Retry, Damaged)
 	if err != nil {
@@ -20,7 +21,7 @@ func (m *Manifest) Left(s Store) (*Manifest, error) {
 	}
 	left := *m
 	left.path = ""
-	left.trials = slices.DeleteFunc(distinct(m.trials), func(t Trial) bool { return !slices.Contains(ids, t.ID) })
+	left.trials = slices.DeleteFunc(distinct(breadthFirst(m.trials)), func(t Trial) bool { return !slices.Contains(ids, t.ID) })
 	return &left, nil
 }
 

@@ -47,7 +47,10 @@ type Config struct {
 	// Final marks the evaluation of recordings that no choice may be made on, those whose name ends in
 	// -final: each use is logged in uses.jsonl of the results folder, and the same one is made once.
 	Final bool `toml:"final"`
-	// Experiments in the order in which they run.
+	// WholePaper makes a report of the whole paper: with what needs no results, and a word for every table and
+	// figure of it that is missing. Without, it has what its experiments are meant to give.
+	WholePaper bool `toml:"whole_paper"`
+	// Experiments in the order of plan and report. They are run in turns, see breadthFirst.
 	Experiments []Experiment `toml:"experiment"`
 
 	source source
@@ -69,8 +72,9 @@ type Experiment struct {
 	// Test lists the corpora that are tested, each by itself, under the protocol cross.
 	Test Corpora `toml:"test"`
 	// Protocol: "paper" (shuffled overlapping windows, for comparison only), "blocked" (contiguous folds),
-	// "unseen" (the same folds, with actions that training never shows) or "cross" (train on some
-	// recordings, test on others).
+	// "unseen" (the same folds, with actions that training never shows), "cross" (train on some
+	// recordings, test on others) or "query" (nothing is trained: the time of the paper's queries over the
+	// contexts of the corpus).
 	Protocol string `toml:"protocol"`
 	// LeaveOut says what each fold of the protocol unseen leaves out of training: random groups of "action"
 	// or of "scenario" (dataset.SplitUnseen); "": action. There are as many groups as folds.
@@ -273,7 +277,7 @@ func (e *Experiment) check() error {
 		}
 	}
 	switch e.Protocol {
-	case ProtocolPaper, ProtocolBlocked, ProtocolUnseen:
+	case ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolQuery:
 		if len(e.Test) > 0 {
 			return badKey("test", "has a meaning under protocol %q only: leave it out", ProtocolCross)
 		}
@@ -282,7 +286,12 @@ func (e *Experiment) check() error {
 			return badKey("protocol", "%q needs corpora to test: give their names as test", ProtocolCross)
 		}
 	default:
-		return badKey("protocol", "%q is not known: use %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross)
+		return badKey("protocol", "%q is not known: use %q, %q, %q, %q or %q", e.Protocol, ProtocolPaper, ProtocolBlocked, ProtocolUnseen, ProtocolCross, ProtocolQuery)
+	}
+	if e.Protocol == ProtocolQuery {
+		if err := e.checkQuery(); err != nil {
+			return err
+		}
 	}
 	if err := e.checkFinal(); err != nil {
 		return err
@@ -299,7 +308,7 @@ func (e *Experiment) check() error {
 	if err := e.checkCut(); err != nil {
 		return err
 	}
-	if len(e.Methods) == 0 {
+	if len(e.Methods) == 0 && e.Protocol != ProtocolQuery {
 		e.Methods = []string{MethodNetwork}
 	}
 	for _, m := range e.Methods {

@@ -49,6 +49,9 @@ func LoadCorpus(ctx context.Context, names Corpora, space string) (*dataset.Corp
 
 // run trains and scores one trial into r.
 func (t *Trial) run(ctx context.Context, corpora *corpora, on device.Target, r *Result) error {
+	if t.experiment.Protocol == ProtocolQuery {
+		return t.ask(ctx, corpora, r)
+	}
 	e, err := t.evaluation(ctx, corpora)
 	if err != nil {
 		return err
@@ -59,12 +62,9 @@ func (t *Trial) run(ctx context.Context, corpora *corpora, on device.Target, r *
 
 // evaluation is what the trial scores, on its corpus, cut as its protocol says.
 func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, error) {
-	corpus, err := corpora.get(ctx, t.experiment.recordings(), t.model.Labels)
+	corpus, err := t.corpus(ctx, corpora)
 	if err != nil {
 		return nil, err
-	}
-	if t.digest != "" && corpus.Digest != t.digest {
-		return nil, fmt.Errorf("%w: corpus %s (digest %.12s then, %.12s now): plan again", errCorpus, corpus.Name, t.digest, corpus.Digest)
 	}
 	x := t.experiment
 	if x.Level != "" {
@@ -80,6 +80,19 @@ func (t *Trial) evaluation(ctx context.Context, corpora *corpora) (*evaluation, 
 	return &evaluation{
 		corpus: corpus, split: split.Shorter(x.TrainShare), config: t.model, seed: t.Seed, methods: x.Methods, votes: x.Votes, abstain: x.Abstain, explain: x.Explain,
 	}, nil
+}
+
+// corpus gives the trial's recordings, joined. It fails with errCorpus if they are not those that were
+// planned for.
+func (t *Trial) corpus(ctx context.Context, corpora *corpora) (*dataset.Corpus, error) {
+	corpus, err := corpora.get(ctx, t.experiment.recordings(), t.model.Labels)
+	if err != nil {
+		return nil, err
+	}
+	if t.digest != "" && corpus.Digest != t.digest {
+		return nil, fmt.Errorf("%w: corpus %s (digest %.12s then, %.12s now): plan again", errCorpus, corpus.Name, t.digest, corpus.Digest)
+	}
+	return corpus, nil
 }
 
 // split cuts the corpus as the trial's protocol says.

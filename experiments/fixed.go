@@ -26,9 +26,9 @@ import (
 // secrets are masked and everybody has it.
 const publishedCorpus = "sequential-1.34"
 
-// fixedArtefacts are those that need no results: the paper's symbols, features, label fields and
-// hyperparameters, its drawings, and the overview of the corpora named.
-func fixedArtefacts(ctx context.Context, names []string, results []*Result, paper plots.Paper) ([]Artefact, error) {
+// fixedArtefacts are those of the whole paper that need no results: its symbols, features, label fields and
+// hyperparameters, its drawings, and its contexts; and what actions cost in a log.
+func fixedArtefacts(ctx context.Context, results []*Result, paper plots.Paper) ([]Artefact, error) {
 	corpus, err := dataset.Load(ctx, publishedCorpus, nil)
 	if err != nil {
 		return nil, err
@@ -64,11 +64,11 @@ func fixedArtefacts(ctx context.Context, names []string, results []*Result, pape
 		table(plots.Symbols(), ""), table(features, reading), table(plots.LabelFields(labelSpaces(), paper), ""), table(hyper, ""),
 		figure(event), figure(plots.Overview()), figure(plots.Architecture()), stack,
 	}
-	overview, err := corpusArtefact(ctx, names, paper)
+	contexts, err := contextArtefacts(ctx, paper)
 	if err != nil {
 		return nil, err
 	}
-	return append(artefacts, *overview), nil
+	return append(artefacts, contexts...), nil
 }
 
 // featureTable is Table 2 with the values of each feature in a corpus.

@@ -211,7 +211,7 @@ func (c *Config) canonical() (tree map[string]any, digest string, err error) {
 	if _, err := toml.Decode(text.String(), &tree); err != nil {
 		return nil, "", err
 	}
-	for _, k := range []string{"base", "workers", "memory_mb"} {
+	for _, k := range []string{"base", "workers", "memory_mb", "whole_paper"} {
 		delete(tree, k)
 	}
 	canonical, err := json.Marshal(tree, json.Deterministic(true))

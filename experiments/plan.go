@@ -21,6 +21,7 @@ const (
 	ProtocolBlocked = "blocked"
 	ProtocolUnseen  = "unseen"
 	ProtocolCross   = "cross"
+	ProtocolQuery   = "query" // no cut: contexts are asked
 )
 
 // Versions enter the identity of the trials whose numbers they decide. Raise one when the same setting gives
@@ -56,7 +57,8 @@ func (c *Config) plan(ctx context.Context) ([]Trial, *corpora, error) {
 	return trials, corpora, err
 }
 
-// trials lists the trials of a config in the order in which they run. digest gives a corpus's content
+// trials lists the trials of a config: by experiment, repetition, setting and fold; see [breadthFirst] for
+// the order in which they run. digest gives a corpus's content
 // digest, which is part of a trial's identity. Trials of two experiments that are the same trial are
 // both listed; they share an identity and a result.
 func (c *Config) trials(digest func(names Corpora) (string, error)) ([]Trial, error) {

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -105,6 +106,7 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 		sources = append(sources, *o.Fuller)
 	}
 	var all []*Result
+	var planned []Experiment
 	names := make(map[string]bool)
 	for _, source := range sources {
 		trials, corpora, err := source.Config.plan(ctx)
@@ -138,6 +140,7 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 			rep.Facts = append(rep.Facts, about)
 		}
 		all = append(all, results...)
+		planned = append(planned, source.Config.Experiments...)
 		for _, e := range source.Config.Experiments {
 			for _, name := range e.recordings() {
 				if names[name] {
@@ -162,12 +165,19 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 	}
 	rep.Provenance = provenance(all)
 	rep.records = allRecords(all)
-	fixed, err := fixedArtefacts(ctx, slices.Sorted(maps.Keys(names)), all, paper)
+	if s.Config.WholePaper {
+		fixed, err := fixedArtefacts(ctx, all, paper)
+		if err != nil {
+			return fail(err)
+		}
+		rep.Artefacts = append(rep.Artefacts, fixed...)
+	}
+	overview, err := corpusArtefact(ctx, slices.Sorted(maps.Keys(names)), paper)
 	if err != nil {
 		return fail(err)
 	}
-	rep.Artefacts = append(rep.Artefacts, fixed...)
-	rep.arrange()
+	rep.Artefacts = append(rep.Artefacts, *overview)
+	rep.arrange(s.Config.WholePaper, planned)
 	return rep, nil
 }
 
@@ -214,7 +224,7 @@ func verified(s Store) (string, error) {
 func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
 	for _, build := range []func(evidence) ([]Artefact, error){
 		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
-		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts,
+		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts, queryArtefacts,
 	} {
 		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {
@@ -234,13 +244,32 @@ func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s
 	return nil
 }
 
-// redo is the command that measures the trials of some experiments anew.
+// redo is the command that measures the trials of some experiments anew and draws them.
 func (s Source) redo(experiments []string) string {
-	var patterns []string
-	for _, e := range experiments {
-		patterns = append(patterns, fmt.Sprintf(`-e '"experiment": "%s"'`, e))
+	from := s.Config.source
+	file := from.File
+	if file == "" {
+		file = s.Config.Name + ".toml"
 	}
-	return fmt.Sprintf("rm $(grep -l %s %s/*.json) && %s", strings.Join(patterns, " "), filepath.Join(s.Store.Dir, trialsFolder), s.Command)
+	words := []string{"k8ntext experiment rerun", shellWord(file), "--only", strings.Join(experiments, ",")}
+	if from.Corpus != "" {
+		words = append(words, "--corpus", shellWord(from.Corpus))
+	}
+	for _, set := range from.Set {
+		words = append(words, "--set", shellWord(set))
+	}
+	return strings.Join(words, " ") + " && " + s.Command
+}
+
+// plainWord is what no shell acts on.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./=,:+-]+$`)
+
+// shellWord writes s so that a shell takes it for one word, whatever it holds.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Write writes report.html, records.jsonl, and under tables/ and figures/ every artefact in every format.

@@ -84,6 +84,10 @@ name = "votes"
 protocol = "blocked"
 folds = 2
 votes = [{ rule = "sum", look_ahead = 0 }, { rule = "sum", look_ahead = 20 }, { rule = "majority" }]
+[[experiment]]
+name = "queries"
+protocol = "query"
+repetitions = 2
 `)
 	c.SetCorpus(hostileName)
 	trials, err := c.trials(func(Corpora) (string, error) { return "digest", nil })
@@ -99,6 +103,14 @@ votes = [{ rule = "sum", look_ahead = 0 }, { rule = "sum", look_ahead = 20 }, { 
 			History:    &model.History{Best: 1, Epochs: []model.Epoch{{Loss: .5, ValidationLoss: .4}, {Loss: .1, ValidationLoss: float64(i % 2)}, {}}},
 			Training:   map[string]string{"tree": fmt.Sprintf("trained on %d events", 6000+i)},
 			Provenance: Provenance{Commit: "abc", Go: "go1.26", CPU: "a processor", Cores: 2, Kernels: "generic", Threads: 1, Workers: 2},
+		}
+		if r.Protocol == ProtocolQuery {
+			r.History, r.Training = nil, nil
+			for _, q := range []string{"", "username == \"" + hostileName + "\"", "size > 3", "verb == \"get\""} {
+				r.Asked = append(r.Asked, Asked{Expression: q, Contexts: 40, Events: 1000, Found: 4, MS: []float64{.5, .25, float64(i)}})
+			}
+			results = append(results, r)
+			continue
 		}
 		methods := trial.experiment.Methods
 		for i, v := range trial.experiment.Votes {
@@ -176,7 +188,7 @@ func drawn(t *testing.T, trials []Trial, results []*Result, strangers ...string)
 	if err := rep.draw(results, trials, paper, syntheticSource(rep.Command)); err != nil {
 		t.Fatal(err)
 	}
-	rep.arrange()
+	rep.arrange(true, syntheticSource("").Config.Experiments)
 	return rep
 }
 
@@ -288,7 +300,7 @@ func TestReportNumbersCarryN(t *testing.T) {
 	var ids []string
 	for _, a := range shown(rep) {
 		ids = append(ids, a.ID)
-		if !strings.Contains(a.Note, hostileName) || a.Reading == "" || !strings.Contains(a.Redo, `"experiment": "`) {
+		if !strings.Contains(a.Note, hostileName) || a.Reading == "" || !strings.HasPrefix(a.Redo, "k8ntext experiment rerun synthetic.toml --only ") {
 			t.Errorf("%s: note %q, reading %q, redo %q", a.ID, a.Note, a.Reading, a.Redo)
 		}
 		if a.Table == nil {
@@ -317,7 +329,7 @@ func TestReportNumbersCarryN(t *testing.T) {
 		}
 	}
 	want := []string{
-		"table5", "table6", "figure6", "figure7", "figure8", "figure9",
+		"table5", "table6", "table7", "figure6", "figure7", "figure8", "figure9",
 		"effects-window-size", "effects-ablation-linked", "effects-feature-removal", "effects-splits", "effects-kfold", "effects-votes", "noise",
 		"protocol-paper", "protocol-blocked", "ablation-cross", "losses", "confusion", "confusion-blocked", "calibration", "look-ahead",
 	}
@@ -380,6 +392,55 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 		if !strings.Contains(row[0], "only 2 of 3 trials") {
 			t.Errorf("row of a fold less says %q", row[0])
 		}
+	}
+}
+
+// TestReportOfAQuestion: a report of some experiments speaks of the paper's artefacts that they give, of a whole
+// paper's of all.
+func TestReportOfAQuestion(t *testing.T) {
+	c := parse(t, `
+name = "some"
+corpus = "x"
+[[experiment]]
+name = "window-size"
+protocol = "paper"
+[experiment.grid]
+"model.window" = [5]
+[experiment.model]
+preset = "paper"
+[[experiment]]
+name = "some-folds"
+protocol = "blocked"
+[experiment.grid]
+folds = [2, 3]
+[[experiment]]
+name = "others"
+protocol = "unseen"
+`)
+	missing := func(whole bool) (ids []string) {
+		rep := new(Report)
+		rep.arrange(whole, c.Experiments)
+		for _, a := range rep.Artefacts {
+			ids = append(ids, a.ID)
+			if a.ID == "figure8" && !strings.Contains(a.Missing, "some-folds") {
+				t.Errorf("figure8 is missing and says %q", a.Missing)
+			}
+		}
+		return ids
+	}
+	if got, want := missing(false), []string{"table5", "table6", "figure8", "figure9"}; !slices.Equal(got, want) {
+		t.Errorf("missing %v, want %v", got, want)
+	}
+	if got := missing(true); len(got) != len(slots()) {
+		t.Errorf("missing %v, want all", got)
+	}
+}
+
+// TestRedo: the command of an artefact measures what it shows, and a shell takes hostile words for words.
+func TestRedo(t *testing.T) {
+	s := Source{Config: &Config{Name: "x", source: source{File: "configs/x.toml", Corpus: "a b'$(c)", Set: []string{"seed=7"}}}, Command: "make reproduce PROFILE=x"}
+	if got, want := s.redo([]string{"a", "b"}), `k8ntext experiment rerun configs/x.toml --only a,b --corpus 'a b'\''$(c)' --set seed=7 && make reproduce PROFILE=x`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

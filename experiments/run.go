@@ -28,6 +28,7 @@ type RunOptions struct {
 	MemoryMB   int             // that trials on the processor may need together, see [Config]; 0: the config's
 	Provenance Provenance
 	Again      []string       // run these trials and no other, whatever results they have
+	Only       []string       // run the trials of these experiments and no other; none: of all
 	FailFast   bool           // end with the first trial that fails
 	Progress   func(Progress) // called at the start and after every trial, never twice at once; may be nil
 	Remark     func(string)   // called with what a person should know of; may be nil
@@ -56,16 +57,6 @@ func (o *RunOptions) remark(text string) {
 	}
 }
 
-// Progress is the state of a run after one more trial.
-type Progress struct {
-	Done, Total int     // trials
-	Skipped     int     // of Done: had a valid result already
-	Failed      int     // of Done: recorded as failed, now or before
-	Last        *Result // that has just come; nil at the start
-	Elapsed     time.Duration
-	Remaining   time.Duration // estimate from the trials run so far, weighted by their windows' length
-}
-
 // Run plans the config, keeps the manifest in the results folder and runs it as [Manifest.Run] does.
 func Run(ctx context.Context, c *Config, o RunOptions) error {
 	release, err := o.Store.lock()
@@ -73,6 +64,9 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 		return err
 	}
 	defer release()
+	if err := c.checkNames(o.Only); err != nil {
+		return err
+	}
 	m, err := Freeze(ctx, c, o.Devices)
 	if err != nil {
 		return err
@@ -87,7 +81,8 @@ func Run(ctx context.Context, c *Config, o RunOptions) error {
 	return m.run(ctx, o)
 }
 
-// Run runs every trial of the manifest that has no valid result yet, each at most once. A trial that
+// Run runs every trial of the manifest that has no valid result yet, each at most once, the first
+// repetition of everything before the second of anything (see breadthFirst). A trial that
 // fails is recorded and does not stop the others; nor does a device that is lost, as long as another one
 // is left. When ctx ends, running trials stop and leave no result, and the error is the context's. Run
 // fails at once if another run works on the folder and if the folder cannot be written. The error is an
@@ -106,12 +101,18 @@ func (m *Manifest) run(ctx context.Context, o RunOptions) error {
 	if err := o.Store.tidy(); err != nil {
 		return err
 	}
-	trials := distinct(m.trials)
+	if err := m.config.checkNames(o.Only); err != nil {
+		return err
+	}
+	trials := distinct(breadthFirst(ofExperiments(m.trials, o.Only)))
 	places := newPlaces(o.Devices, cmp.Or(o.Workers, m.config.Workers, runtime.NumCPU()))
 	places.memory, places.budget = memoryBudget(cmp.Or(o.MemoryMB, m.config.MemoryMB))
 	o.Provenance.Workers, o.Provenance.Threads = places.count, 1
 	if m.config.Final {
-		if err := m.config.use(o, trials); err != nil {
+		if len(o.Only) > 0 {
+			return fmt.Errorf("%s is a final evaluation, which is one run and logged as one: run all of its experiments", m.head.Name)
+		}
+		if err := m.config.use(o, distinct(m.trials)); err != nil {
 			return err
 		}
 	}
@@ -128,6 +129,7 @@ func (m *Manifest) run(ctx context.Context, o RunOptions) error {
 			return nil, nil
 		default:
 		}
+		tracker.begin(t)
 		r, failure := o.trial(ctx, t, m.corpora, on)
 		if err := ctx.Err(); err != nil && failure != nil {
 			return nil, err // an interrupted trial is not a failed one
@@ -172,7 +174,7 @@ func (m *Manifest) todo(trials []Trial, o *RunOptions) ([]Trial, *tracker, error
 	if o.Again != nil {
 		trials = slices.DeleteFunc(trials, func(t Trial) bool { return !slices.Contains(o.Again, t.ID) })
 	}
-	k := &tracker{total: len(trials), start: time.Now(), report: o.Progress}
+	k := newTracker(len(trials), time.Now, o.Progress)
 	states, err := o.Store.states(trials)
 	if err != nil {
 		return nil, nil, err
@@ -192,7 +194,7 @@ func (m *Manifest) todo(trials []Trial, o *RunOptions) ([]Trial, *tracker, error
 			return nil, nil, err
 		}
 		todo = append(todo, t)
-		k.remaining += t.work()
+		k.expect(&t)
 	}
 	return todo, k, nil
 }
@@ -246,6 +248,7 @@ func (m *Manifest) RunOne(ctx context.Context, index int, o RunOptions) error {
 		}
 		return nil
 	}
+	tracker.begin(&todo[0])
 	r, failure := o.trial(ctx, &todo[0], m.corpora, o.Devices[0])
 	if err := ctx.Err(); err != nil && failure != nil {
 		return err
@@ -330,56 +333,6 @@ func panicSite() string {
 		}
 	}
 	return strings.Join(sites, " < ")
-}
-
-// work estimates a trial's cost in arbitrary units: cost is linear in the window's length.
-func (t *Trial) work() float64 { return float64(t.model.Window) }
-
-// tracker counts trials and estimates the time left.
-type tracker struct {
-	mu        sync.Mutex
-	total     int
-	finished  int
-	skipped   int
-	failed    int
-	worked    float64 // units of work done since start
-	remaining float64 // units of work left
-	start     time.Time
-	report    func(Progress)
-}
-
-// had counts a trial that has a result already.
-func (k *tracker) had(state State) {
-	k.finished++
-	k.skipped++
-	if state == Failed {
-		k.failed++
-	}
-}
-
-// done counts a trial that has just ended.
-func (k *tracker) done(t *Trial, r *Result) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.finished++
-	k.worked += t.work()
-	k.remaining -= t.work()
-	if r.Error != "" {
-		k.failed++
-	}
-	k.tell(r)
-}
-
-// tell reports; last is the result that has just come, or nil.
-func (k *tracker) tell(last *Result) {
-	if k.report == nil {
-		return
-	}
-	p := Progress{Done: k.finished, Total: k.total, Skipped: k.skipped, Failed: k.failed, Last: last, Elapsed: time.Since(k.start)}
-	if k.worked > 0 {
-		p.Remaining = time.Duration(float64(p.Elapsed) * k.remaining / k.worked)
-	}
-	k.report(p)
 }
 
 // corpora loads each corpus once for each label space that asks for it.

@@ -221,6 +221,10 @@ func (r *Result) values() ([]byte, error) {
 	c := *r
 	// Two experiments may plan one trial and then differ in its name.
 	c.Trial, c.Cost, c.Provenance = Trial{ID: r.Trial.ID}, Cost{}, Provenance{}
+	c.Asked = slices.Clone(r.Asked)
+	for i := range c.Asked {
+		c.Asked[i].MS = nil
+	}
 	if r.History != nil {
 		h := *r.History
 		h.Epochs = slices.Clone(h.Epochs)

@@ -32,6 +32,7 @@ type Result struct {
 	Margins    *Margins          `json:"margins,omitempty"`   // of the network's votes; nil under the paper protocol
 	History    *model.History    `json:"history,omitempty"`   // of the network; its seconds are cost
 	Training   map[string]string `json:"training,omitempty"`  // what each baseline that learns was trained on
+	Asked      []Asked           `json:"asked,omitempty"`     // under the protocol query
 	Cost       Cost              `json:"cost"`
 	Provenance Provenance        `json:"provenance"`
 

@@ -294,30 +294,45 @@ func ContextTimeline(id, title, note string, events []ContextEvent) (*Figure, er
 	return f, nil
 }
 
-// ContextSizes is the paper's Figure 10: how many labels have contexts of which average size. Sizes is
-// the mean number of events of the contexts of each label. It fails where there is none.
-func ContextSizes(note string, sizes []float64) (*Figure, error) {
-	bins := []struct {
-		from float64
-		name string
-	}{{1, "1 to 5"}, {5, "5 to 10"}, {10, "10 to 20"}, {20, "20 to 50"}, {50, "50 to 100"}, {100, "100 and more"}}
-	if len(sizes) == 0 {
-		return nil, fmt.Errorf("draw figure10: no labels")
-	}
+// sizeBins are those of the paper's Figure 10: from so many events on.
+func sizeBins() []sizeBin {
+	return []sizeBin{{1, "1 to 5"}, {5, "5 to 10"}, {10, "10 to 20"}, {20, "20 to 50"}, {50, "50 to 100"}, {100, "100 and more"}}
+}
+
+type sizeBin struct {
+	from float64
+	name string
+}
+
+// binned counts the sizes in each of the bins. It fails for a size that no context can have.
+func binned(sizes []float64) ([]int, error) {
+	bins := sizeBins()
 	counts := make([]int, len(bins))
-	largest := 1
 	for _, s := range sizes {
 		if !(s >= 1 && s < math.Inf(1)) {
-			return nil, fmt.Errorf("draw figure10: a label's contexts have %g events on average", s)
+			return nil, fmt.Errorf("a label's contexts have %g events on average", s)
 		}
-		for i := len(bins) - 1; i >= 0; i-- {
-			if s >= bins[i].from {
+		for i, b := range slices.Backward(bins) {
+			if s >= b.from {
 				counts[i]++
-				largest = max(largest, counts[i])
 				break
 			}
 		}
 	}
+	return counts, nil
+}
+
+// ContextSizes is the paper's Figure 10: how many labels have contexts of which average size. Sizes is
+// the mean number of events of the contexts of each label. It fails where there is none.
+func ContextSizes(note string, sizes []float64) (*Figure, error) {
+	if len(sizes) == 0 {
+		return nil, fmt.Errorf("draw figure10: no labels")
+	}
+	counts, err := binned(sizes)
+	if err != nil {
+		return nil, fmt.Errorf("draw figure10: %w", err)
+	}
+	bins, largest := sizeBins(), max(1, slices.Max(counts))
 	const left, length, row = 110.0, 300.0, 30.0
 	f := &Figure{ID: "figure10", Title: "Figure 10: labels by the average size of their contexts", Note: note, width: vg.Points(left + length + 60), height: vg.Points(float64(len(bins))*row + 44)}
 	f.paint = func(c draw.Canvas) {
@@ -334,4 +349,41 @@ func ContextSizes(note string, sizes []float64) (*Figure, error) {
 		c.FillText(foot, top(c, vg.Point{X: vg.Points(left), Y: vg.Points(float64(len(bins))*row + 20)}), "number of labels (share), by the average number of events of a context")
 	}
 	return f, nil
+}
+
+// SizeTable has the numbers of [ContextSizes] for all labels and for those of people's contexts, beside what
+// the paper says of its own. Sizes must be such as ContextSizes takes.
+func SizeTable(all, user []float64, paper PaperCorpus, note string) *Table {
+	t := &Table{
+		ID: "figure10", Title: "Labels by the average size of their contexts", Note: note,
+		Columns: []string{"events of a context", "labels", "share", "of people's contexts", "share", "paper: labels"},
+	}
+	a, errAll := binned(all)
+	u, errUser := binned(user)
+	if errAll != nil || errUser != nil {
+		return t
+	}
+	theirs := func(from float64) string {
+		switch from {
+		case 1:
+			return fmt.Sprintf("%.0f %%", 100*paper.Sizes[0].Share)
+		case 5:
+			return "more than half\nwith all below"
+		case 50:
+			return fmt.Sprintf("%d\nwith the row below", paper.LabelsOf50)
+		case 100:
+			return fmt.Sprint(paper.LabelsOf100)
+		}
+		return none
+	}
+	share := func(n, of int) string {
+		if of == 0 {
+			return none
+		}
+		return fmt.Sprintf("%.1f %%", 100*float64(n)/float64(of))
+	}
+	for i, b := range sizeBins() {
+		t.Rows = append(t.Rows, []string{b.name, fmt.Sprint(a[i]), share(a[i], len(all)), fmt.Sprint(u[i]), share(u[i], len(user)), theirs(b.from)})
+	}
+	return t
 }

@@ -116,3 +116,36 @@ func TestQueryTimes(t *testing.T) {
 		t.Errorf("testdata/table7.md (-want +got):\n%s", diff)
 	}
 }
+
+func TestSizeTable(t *testing.T) {
+	paper, err := LoadPaper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := SizeTable([]float64{1, 1, 4.5, 5, 19, 60, 100, 300}, []float64{1, 60}, paper.Corpus, "Corpus x.")
+	var got bytes.Buffer
+	if err := table.WriteMarkdown(&got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(golden(t, "sizes.md", got.Bytes())), got.String()); diff != "" {
+		t.Errorf("testdata/sizes.md (-want +got):\n%s", diff)
+	}
+}
+
+func TestActionCosts(t *testing.T) {
+	paper, err := LoadPaper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := ActionCosts([]CostRow{
+		{Action: "create apps/deployments (one, namespaced)", N: 2, Events: 33, Median: 16.5, Largest: 17, RawLines: 60, Bytes: 200_000, MedianBytes: 100_000, LargestBytes: 120_000},
+		{Action: "=cmd()\x1b[31m", N: 1, Events: 1, Median: 1, Largest: 1, RawLines: 2, Bytes: 3000, MedianBytes: 3000, LargestBytes: 3000},
+	}, paper, "Corpus x.")
+	var got bytes.Buffer
+	if err := table.WriteMarkdown(&got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(golden(t, "action-cost.md", got.Bytes())), got.String()); diff != "" {
+		t.Errorf("testdata/action-cost.md (-want +got):\n%s", diff)
+	}
+}

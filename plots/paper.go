@@ -23,6 +23,7 @@ type Paper struct {
 	Folds     PaperFolds    `toml:"folds"`
 	Network   PaperNetwork  `toml:"network"`
 	Corpus    PaperCorpus   `toml:"corpus"`
+	Costs     []PaperCost   `toml:"cost"`
 }
 
 // PaperWindow is one row of the paper's Tables 5 and 6.
@@ -109,19 +110,18 @@ type PaperNetwork struct {
 
 // PaperCorpus is what the paper says of its dataset and of contexts.
 type PaperCorpus struct {
-	Lines                  int         `toml:"lines"`
-	Bytes                  string      `toml:"bytes"`
-	Actions                int         `toml:"actions"`
-	Executions             int         `toml:"executions"`
-	Space                  int         `toml:"space"`
-	Kubernetes             string      `toml:"kubernetes"`
-	Nodes                  int         `toml:"nodes"`
-	DeploymentLines        float64     `toml:"deployment_lines"`
-	NamespaceDeletionLines float64     `toml:"namespace_deletion_lines"`
-	Sizes                  []PaperSize `toml:"sizes"`
-	LabelsOf50             int         `toml:"labels_of_50"`
-	LabelsOf100            int         `toml:"labels_of_100"`
-	Claim                  float64     `toml:"claim"`
+	Lines          int         `toml:"lines"`
+	Bytes          string      `toml:"bytes"`
+	Actions        int         `toml:"actions"`
+	Executions     int         `toml:"executions"`
+	Space          int         `toml:"space"`
+	Kubernetes     string      `toml:"kubernetes"`
+	Nodes          int         `toml:"nodes"`
+	LineCharacters int         `toml:"line_characters"`
+	Sizes          []PaperSize `toml:"sizes"`
+	LabelsOf50     int         `toml:"labels_of_50"`
+	LabelsOf100    int         `toml:"labels_of_100"`
+	Claim          float64     `toml:"claim"`
 }
 
 // PaperSize is the share of labels whose contexts have so many lines on average, up to the next size.
@@ -148,6 +148,23 @@ func (p *Paper) Window(length int) *PaperWindow {
 	for i := range p.Windows {
 		if p.Windows[i].Length == length {
 			return &p.Windows[i]
+		}
+	}
+	return nil
+}
+
+// PaperCost is how many lines the paper counts of actions of one kind.
+type PaperCost struct {
+	Action string `toml:"action"` // our label's words
+	N      int    `toml:"n"`      // actions
+	Lines  int    `toml:"lines"`  // of all of them
+}
+
+// Cost is the paper's count of the kind of action, nil where it has none.
+func (p *Paper) Cost(action string) *PaperCost {
+	for i := range p.Costs {
+		if p.Costs[i].Action == action {
+			return &p.Costs[i]
 		}
 	}
 	return nil

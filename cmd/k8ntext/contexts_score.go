@@ -29,6 +29,7 @@ func (a *app) contextsScoreCommand() *cobra.Command {
 		labels string
 		parts  bool
 		seed   uint64
+		models []string
 	)
 	c := &cobra.Command{
 		Use:   "score CORPUS...",
@@ -46,9 +47,14 @@ Scores are of users' contexts (scope users), and of all, where every event of th
 background is trivially its own. Intervals: 95 % bootstrap over contexts. --parts adds
 the scores by size, by action, and by the route by which the truth was found: only
 events whose route is independent of the identity of objects support a claim about
-the level identity.`,
+the level identity.
+
+Of several models (-m A,B,C) each labels the events that it was not trained on, the
+first of them where there are several: with the models of train --fold 0 to 4 no
+label of the corpus is by a model that knows its event.`,
 		Example: `  k8ntext contexts score base-dev --labels true
   k8ntext contexts score busy-dev --labels predicted -m my.k8ntext --parts
+  k8ntext contexts score base-dev --labels predicted -m without-0.k8ntext,without-1.k8ntext
   k8ntext contexts score metadata-dev --labels none -o json`,
 		Args:              argsError(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: completeLogs,
@@ -64,16 +70,25 @@ the level identity.`,
 			if !slices.Contains([]string{"true", "predicted", "none"}, labels) {
 				return usagef("--labels %q: use true, predicted or none", labels)
 			}
-			var tagger *model.Tagger
+			var taggers []*model.Tagger
 			if labels == "predicted" {
-				var err error
-				if tagger, err = loadModel(r.model); err != nil {
-					return err
+				if len(models) == 0 {
+					models = []string{""}
+				}
+				for _, path := range models {
+					tagger, err := loadModel(path)
+					if err != nil {
+						return err
+					}
+					taggers = append(taggers, tagger)
+					if s := taggers[0].Space; s.Name() != tagger.Space.Name() || !slices.Equal(s.CRDGroups(), tagger.Space.CRDGroups()) {
+						return usagef("the labels of %s are of another space than those of %s: give models trained on the same corpora", path, models[0])
+					}
 				}
 			}
 			out := bufio.NewWriter(a.stdout)
 			for _, name := range args {
-				report, err := a.scoreContexts(cmd, name, tagger, o, &r)
+				report, err := a.scoreContexts(cmd, name, taggers, o, &r)
 				if err != nil {
 					return fmt.Errorf("score %s: %w", printable(name), err)
 				}
@@ -94,7 +109,7 @@ the level identity.`,
 	}
 	c.Flags().StringSliceVar(&levels, "level", nil, "levels to score: paper, identity, full; none: all that the labels allow")
 	c.Flags().StringVar(&labels, "labels", "true", "labels of the events: true, predicted (by a model) or none")
-	c.Flags().StringVarP(&r.model, "model", "m", "", "model file for --labels predicted; none: the model in this program")
+	c.Flags().StringSliceVarP(&models, "model", "m", nil, "model files for --labels predicted; none: the model in this program")
 	c.Flags().Float64Var(&r.sure, "sure", defaultSure, "at level full, predicted labels that won their vote by less than this margin are not believed")
 	c.Flags().BoolVar(&parts, "parts", false, "also by size, action and route of the truth")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the bootstrap")
@@ -103,10 +118,10 @@ the level identity.`,
 	return c
 }
 
-func (a *app) scoreContexts(cmd *cobra.Command, name string, tagger *model.Tagger, o score.Options, r *rebuilding) (*score.Report, error) {
+func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Tagger, o score.Options, r *rebuilding) (*score.Report, error) {
 	var space *label.Space
-	if tagger != nil {
-		space = tagger.Space
+	if len(taggers) > 0 {
+		space = taggers[0].Space
 	}
 	c, err := dataset.Load(cmd.Context(), name, space)
 	if err != nil {
@@ -121,22 +136,44 @@ func (a *app) scoreContexts(cmd *cobra.Command, name string, tagger *model.Tagge
 		if err != nil {
 			return nil, err
 		}
-		if !a.quiet {
-			fmt.Fprintf(a.stderr, "k8ntext: labelling %d events\n", len(c.Events))
-		}
-		predicted, err := tagger.Label(cmd.Context(), c.Events, model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack})
-		if err != nil {
+		votes := model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack}
+		if err := a.labelUnseen(cmd, c, taggers, votes, r.sure, &o); err != nil {
 			return nil, err
-		}
-		for i, p := range predicted {
-			o.Labels = append(o.Labels, p.Label)
-			o.Sure = append(o.Sure, p.Margin >= r.sure)
-			if tagger.Provenance.SeenInTraining(c.Events[i]) {
-				o.Seen++
-			}
 		}
 	}
 	return score.Corpus(cmd.Context(), c, o)
+}
+
+// labelUnseen labels each event by the first model that was not trained on it, and counts those of which
+// there is none, which the first model labels.
+func (a *app) labelUnseen(cmd *cobra.Command, c *dataset.Corpus, taggers []*model.Tagger, votes model.VoteOptions, sure float64, o *score.Options) error {
+	o.Labels, o.Sure = make([]label.Label, len(c.Events)), make([]bool, len(c.Events))
+	of := make([]int, len(c.Events)) // whose label an event gets
+	for i, e := range c.Events {
+		of[i] = slices.IndexFunc(taggers, func(t *model.Tagger) bool { return !t.Provenance.SeenInTraining(e) })
+		if of[i] < 0 {
+			of[i] = 0
+			o.Seen++
+		}
+	}
+	for n, t := range taggers {
+		if !slices.Contains(of, n) {
+			continue
+		}
+		if !a.quiet {
+			fmt.Fprintf(a.stderr, "k8ntext: model %d of %d labels %d events\n", n+1, len(taggers), len(c.Events))
+		}
+		predicted, err := t.Label(cmd.Context(), c.Events, votes)
+		if err != nil {
+			return err
+		}
+		for i, p := range predicted {
+			if of[i] == n {
+				o.Labels[i], o.Sure[i] = p.Label, p.Margin >= sure
+			}
+		}
+	}
+	return nil
 }
 
 // writeRows writes one object a line; what is not defined is null.

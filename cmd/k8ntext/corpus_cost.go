@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"k8ntext/dataset"
+	"k8ntext/plots"
 )
 
 func (a *app) corpusCostCommand() *cobra.Command {
@@ -38,32 +39,30 @@ The paper's counts stand beside the two kinds that it gives (section 1).`,
 	return c
 }
 
-// paperCosts are the paper's events of an action (section 1): 636 for 40 Deployments, 408 for 3 namespaces.
-func paperCosts() map[string]string {
-	return map[string]string{
-		"create apps/deployments (one, namespaced)": "16 (636 of 40)",
-		"delete core/namespaces (one, namespaced)":  "136 (408 of 3)",
-	}
-}
-
 func (a *app) printCosts(corpus string, costs []dataset.ActionCost, most int) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	t.AppendHeader(table.Row{"action", "n", "events", "events of one: mean", "median", "largest", "paper's mean", "raw lines of one", "kB of one", "bytes of a line"})
-	paper := paperCosts()
+	t.AppendHeader(table.Row{"action", "n", "events", "events of one: mean", "median", "largest", "paper's mean", "raw lines of one", "kB of one: mean", "median", "largest", "bytes of a line"})
+	paper, err := plots.LoadPaper()
+	if err != nil {
+		return err
+	}
 	contexts, events, left := 0, 0, 0
 	for i, c := range costs {
 		contexts, events = contexts+c.Contexts, events+c.Events
-		beside, known := paper[c.Action]
-		if most > 0 && i >= most && !known {
+		beside := ""
+		if p := paper.Cost(c.Action); p != nil {
+			beside = fmt.Sprintf("%.0f (%d of %d)", float64(p.Lines)/float64(p.N), p.Lines, p.N)
+		} else if most > 0 && i >= most {
 			left++
 			continue
 		}
 		n := float64(c.Contexts)
 		t.AppendRow(table.Row{
 			printable(c.Action), c.Contexts, c.Events, fmt.Sprintf("%.1f", float64(c.Events)/n), c.Median, c.Largest, beside,
-			fmt.Sprintf("%.1f", float64(c.RawLines)/n), fmt.Sprintf("%.1f", float64(c.Bytes)/n/1000), c.Bytes / int64(max(c.RawLines, 1)),
+			fmt.Sprintf("%.1f", float64(c.RawLines)/n), fmt.Sprintf("%.1f", float64(c.Bytes)/n/1000),
+			fmt.Sprintf("%.1f", float64(c.MedianBytes)/1000), fmt.Sprintf("%.1f", float64(c.LargestBytes)/1000), c.Bytes / int64(max(c.RawLines, 1)),
 		})
 	}
 	if _, err := fmt.Fprintf(a.stdout, "corpus %s: %d contexts of %d kinds that people and CI accounts started, %d events\n%s\n",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -37,12 +38,15 @@ func (a *app) experimentRunCommand() *cobra.Command {
 		devices []string
 		index   int
 		again   bool
+		only    []string
 	)
 	c := &cobra.Command{
 		Use:   "run [FILE]",
 		Short: "Run all trials of a file, or of a manifest, that have no result yet",
 		Long: `Runs all trials that have no result yet, several side by side with one thread
-each. Interrupt it once, and running trials are finished; twice, and it stops at
+each: the first repetition and fold of every setting before the second of any, the
+experiments in turn, so that a run that is stopped half way has something of
+everything. --only runs some of the experiments. Interrupt it once, and running trials are finished; twice, and it stops at
 once. Whatever ends it, finished trials are kept, and the same command goes on. A
 trial that fails is recorded and does not stop the others; experiment rerun
 tries it again. A result file that was cut or edited is set aside, and its trial
@@ -61,6 +65,7 @@ one of its trials, beside others that do the same: see experiment submit. It end
 with exit code 1 where another try would fail the same way, and with 3 where not.`,
 		Example: `  k8ntext experiment run configs/quick.toml
   k8ntext experiment run configs/quick.toml --workers 1 --corpus recorded.jsonl.zst
+  k8ntext experiment run configs/standard.toml --only window-size,kfold-paper
   k8ntext experiment run configs/quick.toml --set name=short --set experiment.repetitions=1 --set model.max_epochs=2
   k8ntext experiment run configs/quick.toml --device opencl:0,opencl:1
   k8ntext experiment run --manifest results/quick/manifest.jsonl --index 7`,
@@ -72,6 +77,9 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 			if index >= 0 && f.manifest == "" {
 				return usagef("--index counts the trials of a --manifest")
 			}
+			if index >= 0 && len(only) > 0 {
+				return usagef("--index names one trial: leave --only out")
+			}
 			if f.manifest == "" {
 				config, store, err := f.load(args[0])
 				if err != nil {
@@ -82,8 +90,8 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 					return err
 				}
 				return a.sweep(cmd.Context(), config.Name, store, on, s, func(ctx context.Context, o experiments.RunOptions) error {
-					o.FinalAgain = again && config.Final
-					return experiments.Run(ctx, config, o)
+					o.FinalAgain, o.Only = again && config.Final, only
+					return named(experiments.Run(ctx, config, o))
 				})
 			}
 			if cmd.Flags().Changed("kernels") || len(devices) > 0 {
@@ -101,16 +109,43 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 				if index >= 0 {
 					return m.RunOne(ctx, index, o)
 				}
-				return m.Run(ctx, o)
+				o.Only = only
+				return named(m.Run(ctx, o))
 			})
 		},
 	}
 	f.addManifest(c)
 	s.add(c)
 	devicesFlag(c, &devices)
+	c.Flags().StringSliceVar(&only, "only", nil, "run these experiments of the file alone, by their names")
+	_ = c.RegisterFlagCompletionFunc("only", completeExperiments)
 	c.Flags().BoolVar(&again, "again", false, "make a final evaluation once more that is logged as made")
 	c.Flags().IntVar(&index, "index", -1, "run only the trial of this number in the manifest, from 0")
 	return c
+}
+
+// named makes a wrong name of an experiment wrong usage.
+func named(err error) error {
+	if errors.Is(err, experiments.ErrNoExperiment) {
+		return usageError{err}
+	}
+	return err
+}
+
+// completeExperiments offers the names of the experiments of the file that is the first argument.
+func completeExperiments(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, err := experiments.LoadConfig(args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, e := range c.Experiments {
+		names = append(names, e.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) experimentRerunCommand() *cobra.Command {
@@ -118,14 +153,17 @@ func (a *app) experimentRerunCommand() *cobra.Command {
 		f      experimentFlags
 		s      sweepFlags
 		failed bool
+		only   []string
 	)
 	c := &cobra.Command{
 		Use:   "rerun [FILE] [TRIAL...]",
 		Short: "Run trials again that have a result",
-		Long: `Runs the named trials again, or with --failed all that have failed. A trial is
+		Long: `Runs the named trials again, or with --failed all that have failed, or with --only
+all of some experiments, or with both what has failed of those. A trial is
 named by its id or the beginning of it, as experiment plan lists them. The old
 result stays until the new one is whole.`,
 		Example: `  k8ntext experiment rerun configs/quick.toml --failed
+  k8ntext experiment rerun configs/quick.toml --only window-size
   k8ntext experiment rerun configs/quick.toml 1309b715
   k8ntext experiment rerun --manifest sweep.jsonl 1309b715 9b0e`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -133,17 +171,24 @@ result stays until the new one is whole.`,
 			if err != nil {
 				return err
 			}
-			if failed == (len(names) > 0) {
-				return usagef("name trials, or give --failed, one of them: usage: %s", cmd.UseLine())
+			if (failed || len(only) > 0) == (len(names) > 0) {
+				return usagef("name trials, or give --failed or --only, one of them: usage: %s", cmd.UseLine())
 			}
 			var again []string
-			if failed {
-				again, err = m.InState(store, experiments.Failed, experiments.Retry)
-			} else if again, err = m.Pick(names); err != nil {
-				err = usageError{err}
+			if len(names) > 0 {
+				again, err = m.Pick(names)
+			} else {
+				again, err = m.Of(only...)
 			}
 			if err != nil {
-				return err
+				return usageError{err}
+			}
+			if failed {
+				wrong, err := m.InState(store, experiments.Failed, experiments.Retry)
+				if err != nil {
+					return err
+				}
+				again = slices.DeleteFunc(again, func(id string) bool { return !slices.Contains(wrong, id) })
 			}
 			if len(again) == 0 {
 				a.newProgress().note("%s: no trial has failed", m.Name())
@@ -162,6 +207,8 @@ result stays until the new one is whole.`,
 	f.addManifest(c)
 	s.add(c)
 	c.Flags().BoolVar(&failed, "failed", false, "all trials that have failed")
+	c.Flags().StringSliceVar(&only, "only", nil, "all trials of these experiments of the file, by their names")
+	_ = c.RegisterFlagCompletionFunc("only", completeExperiments)
 	return c
 }
 
@@ -203,7 +250,7 @@ func (a *app) sweep(ctx context.Context, name string, store experiments.Store, o
 	case errors.Is(err, experiments.ErrDrained):
 		err = fmt.Errorf("interrupted: %w; finished trials are kept under %s; run the same command to go on", err, store.Dir)
 	case err == nil:
-		p.note("%s: all trials have results under %s", name, store.Dir)
+		p.note("%s: all trials that were asked for have results under %s", name, store.Dir)
 	}
 	return err
 }

@@ -62,6 +62,8 @@ func (a *app) trainCommand() *cobra.Command {
 		seed       uint64
 		explained  string
 		unseen     []string
+		fold       int
+		folds      int
 	)
 	c := &cobra.Command{
 		Use:   "train",
@@ -77,6 +79,9 @@ Interrupted with --checkpoint, the same command goes on where it was, to the bit
 It may go on on another device or on other kernels: the result then differs in its
 last bits, and the model file names both.
 
+--fold K leaves the K-th of --folds parts of every corpus out, cut in time as the
+protocol blocked cuts it: that part can then be scored.
+
 With --explain FOLDER the trained model is explained as explain report does, on the
 windows of --explain-corpus; without that on those of its training, and the report
 says so.`,
@@ -84,6 +89,7 @@ says so.`,
   k8ntext train --corpus sequential-1.34,busy.jsonl.zst --set features=linked --set copy=true -m both.k8ntext
   k8ntext train --corpus base-dev --target controlplane -m whose.k8ntext
   k8ntext train --corpus base-dev -m base.k8ntext --explain explained --explain-corpus busy-dev
+  k8ntext train --corpus base-dev,busy-dev --fold 0 -m without-0.k8ntext
   k8ntext train --corpus recorded.jsonl.zst --preset paper --set window=20 -m w20.k8ntext --checkpoint w20.checkpoint`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,6 +106,9 @@ says so.`,
 			if explained == "" && unseen != nil {
 				return usagef("--explain-corpus says on what to explain: name a folder for the report with --explain")
 			}
+			if folds < 2 || fold < -1 || fold >= folds {
+				return usagef("--fold %d of --folds %d: folds are numbered from 0, and there are 2 or more", fold, folds)
+			}
 			config, err := m.config()
 			if err != nil {
 				return err
@@ -113,7 +122,7 @@ says so.`,
 				return err
 			}
 			a.reportSkipped(corpus.Read)
-			split, err := dataset.SplitAll(corpus, dataset.AllOptions{Length: config.Window})
+			split, err := cutForTraining(corpus, config.Window, fold, folds)
 			if err != nil {
 				return err
 			}
@@ -159,9 +168,23 @@ says so.`,
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "file that keeps the state after every epoch, to go on from")
 	c.Flags().StringVar(&target, "target", "action", "what the model says of an event: action, its kind, or controlplane, whose doing it is")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of weights, order and dropout: same seed, same bits")
+	c.Flags().IntVar(&fold, "fold", -1, "leave this part in time of each corpus out, from 0; -1: train on all")
+	c.Flags().IntVar(&folds, "folds", 5, "parts that --fold counts")
 	c.Flags().StringVar(&explained, "explain", "", "folder for a trust report of the trained model, see explain report")
 	c.Flags().StringSliceVar(&unseen, "explain-corpus", nil, "corpus whose windows the trust report explains; none: those of the training")
 	return c
+}
+
+// cutForTraining cuts a corpus for a model of all of it (fold -1), or of all but one of its parts in time.
+func cutForTraining(c *dataset.Corpus, window, fold, folds int) (*dataset.Split, error) {
+	if fold < 0 {
+		return dataset.SplitAll(c, dataset.AllOptions{Length: window})
+	}
+	splits, err := dataset.SplitBlocked(c, dataset.BlockedOptions{Length: window, Folds: folds})
+	if err != nil {
+		return nil, err
+	}
+	return splits[fold], nil
 }
 
 // log is where a training says what it does: nowhere under --quiet.

@@ -202,7 +202,7 @@ func (d *decoder) accept(w *wire, raw []byte) {
 }
 
 func (d *decoder) checkCase(unknown jsontext.Value) {
-	_ = members(unknown, func(name, _ []byte) bool {
+	_ = Members(unknown, func(name, _ []byte) bool {
 		for _, k := range envelopeKeys {
 			if n := unquote(name); strings.EqualFold(n, k) {
 				d.note(keyCase, "%s is not %s: ignored", n, k)

@@ -35,14 +35,14 @@ func (d *decoder) unwrap(data []byte, nest int) {
 	}
 	var inner []byte
 	var google jsontext.Value
-	members(data, func(name, value []byte) bool {
+	Members(data, func(name, value []byte) bool {
 		switch unquote(name) {
 		case "message", "@message", "log", "log_s", "textPayload":
 			inner = objectIn(value)
 		case "jsonPayload":
 			inner = value
 		case "properties":
-			members(value, func(name, value []byte) bool {
+			Members(value, func(name, value []byte) bool {
 				if unquote(name) == "log" {
 					inner = objectIn(value)
 				}

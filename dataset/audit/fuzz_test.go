@@ -23,7 +23,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte(whole("a") + whole("bb")[:50] + whole("ccc") + "\x00\x00\n\xef\xbb\xbf" + whole("d")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		opts := Options{KeepRaw: true, MaxLine: 2000}
-		res := drain(t, NewReader(bytes.NewReader(data), "fuzz", opts))
+		res := read(t, opts, string(data))
 		for _, e := range res.events {
 			if len(e.Stages) == 0 || e.Verb == "" || e.RequestURI == "" && e.ObjectRef == nil {
 				t.Errorf("an event without substance: %+v", e)
@@ -104,7 +104,7 @@ func FuzzSplitter(f *testing.F) {
 			if _, err := dec.ReadToken(); err != nil {
 				t.Fatal(err)
 			}
-			ok := members(text, func(name, value []byte) bool {
+			ok := Members(text, func(name, value []byte) bool {
 				n, err := dec.ReadValue()
 				if err != nil || string(n) != string(name) {
 					t.Fatalf("name %s, want %s (%v)", name, n, err)

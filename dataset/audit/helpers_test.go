@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -128,9 +131,16 @@ func drain(t testing.TB, r *Reader) result {
 	return res
 }
 
+// read reads text, and checks that goroutines make no difference.
 func read(t testing.TB, opts Options, text string) result {
 	t.Helper()
-	return drain(t, NewReader(strings.NewReader(text), "audit.log", opts))
+	res := drain(t, NewReader(strings.NewReader(text), "audit.log", opts))
+	opts.Decoders = 3
+	ahead := drain(t, NewReader(strings.NewReader(text), "audit.log", opts))
+	if !reflect.DeepEqual(res, ahead) {
+		t.Errorf("three decoders read (+) otherwise than one (-):\n%s", cmp.Diff(res, ahead, cmp.AllowUnexported(result{})))
+	}
+	return res
 }
 
 // golden compares got with a file in testdata, or writes it.

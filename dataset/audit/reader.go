@@ -36,6 +36,11 @@ type Options struct {
 	// earliest leave before the window has passed, counted as Summary.Hurried.
 	MaxHeld int
 
+	// Decoders is on how many goroutines lines are decoded, ahead of what was asked for; what is read is
+	// the same for any number. 0 or 1: on that of who asks. Reading ahead never holds back a line that has
+	// come. A reader that is not read to its end must then be closed, or it stays.
+	Decoders int
+
 	// KeepRaw fills Event.Raw.
 	KeepRaw bool
 
@@ -107,11 +112,13 @@ func Open(ctx context.Context, opts Options, paths ...string) (*Reader, error) {
 		return nil, err
 	}
 	r := newReader(ctx, opts)
+	decoding := newDecoding(ctx, opts.Decoders)
 	for _, name := range names {
 		src, err := openSource(name, r.merger.opts, r.tally, len(names) > 1)
 		if err != nil {
 			return nil, errors.Join(err, r.inputs.close())
 		}
+		src.decoding = decoding
 		r.inputs.add(src)
 	}
 	return r, nil
@@ -121,7 +128,9 @@ func Open(ctx context.Context, opts Options, paths ...string) (*Reader, error) {
 func NewReader(in io.Reader, name string, opts Options) *Reader {
 	r := newReader(context.Background(), opts)
 	open := func() (io.ReadCloser, error) { return io.NopCloser(in), nil }
-	r.inputs.add(newSource(name, open, r.merger.opts, r.tally))
+	src := newSource(name, open, r.merger.opts, r.tally)
+	src.decoding = newDecoding(r.ctx, opts.Decoders)
+	r.inputs.add(src)
 	return r
 }
 
@@ -156,7 +165,8 @@ func (r *Reader) Next() (Record, error) {
 	}
 }
 
-// Summary says what was read so far, and what was left out and why.
+// Summary says what was read so far, and what was left out and why. With Options.Decoders so far is up to
+// some lines after the last record that was given.
 func (r *Reader) Summary() Summary { return r.tally.summary() }
 
 // Close closes the files that are still open. Reading to io.EOF closes them too.

@@ -39,6 +39,12 @@ type source struct {
 	primed bool  // head is set
 	at     time.Time
 	order  int // ties: in the order of the command line
+
+	// For decoding on other goroutines.
+	decoding *decoding // nil: lines are decoded when they are asked for
+	ahead    *ahead
+	total    *tally // of the reader, while tally is that of the batch
+	batch    *batch // that is being cut; nil: lines are decoded at once
 }
 
 func newSource(name string, open func() (io.ReadCloser, error), opts Options, t *tally) *source {
@@ -95,6 +101,9 @@ func firstStageTime(name string, open func() (io.ReadCloser, error), opts Option
 
 // next gives the next entry; false at the end.
 func (s *source) next() (entry, bool) {
+	if s.decoding != nil {
+		return s.nextAhead()
+	}
 	if s.lines.r == nil && !s.finished {
 		s.start()
 	}
@@ -117,6 +126,14 @@ func (s *source) next() (entry, bool) {
 }
 
 func (s *source) close() error {
+	if s.ahead != nil {
+		s.stop()
+		return nil // the files are closed when nothing is read from them any more
+	}
+	return s.closeFiles()
+}
+
+func (s *source) closeFiles() error {
 	s.finished = true
 	var err error
 	if s.plain != nil {
@@ -228,6 +245,9 @@ func (s *source) readLine() {
 		s.doc = newDocument(s, false)
 		s.doc.cut.feed(trimmed)
 		s.doc.atStart = true
+	case s.batch != nil:
+		s.handOver()
+		s.batch.line(trimmed, s.position())
 	default:
 		s.dec.item(trimmed, s.position())
 	}
@@ -427,6 +447,12 @@ func (l *lineReader) piece() (text []byte, eol bool, err error) {
 		err = nil
 	}
 	return text, bytes.HasSuffix(text, []byte("\n")), err
+}
+
+// ready tells that a whole line can be had without waiting for the input.
+func (l *lineReader) ready() bool {
+	b, _ := l.r.Peek(l.r.Buffered())
+	return bytes.IndexByte(b, '\n') >= 0
 }
 
 // peek gives the next byte; 0 at the end.

@@ -198,10 +198,10 @@ func (s *splitter) tear() {
 	s.token = tokenOther
 }
 
-// members walks the members of a JSON object without a bound on nesting: name quoted, value raw.
-// It stops when yield says so. It reports whether the text is an object as far as it went; scalars
-// are not checked.
-func members(text []byte, yield func(name, value []byte) bool) bool {
+// Members walks the members of a JSON object without a bound on nesting: name quoted, value raw, both as
+// they stand in text. It stops when yield says so. It reports whether the text is an object as far as it
+// went; values are not checked, so text should be known to be valid JSON, as the bodies of events are.
+func Members(text []byte, yield func(name, value []byte) bool) bool {
 	i := skipSpace(text, 0)
 	if i >= len(text) || text[i] != '{' {
 		return false
@@ -255,17 +255,14 @@ func skipSpace(text []byte, i int) int {
 // skipValue gives the end of the value that starts at i.
 func skipValue(text []byte, i int) int {
 	depth := 0
-	for ; i < len(text); i++ {
+	for i < len(text) {
 		switch text[i] {
 		case '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
+			i = skipString(text, i)
 			if depth == 0 {
-				return min(i+1, len(text))
+				return i
 			}
+			continue
 		case '{', '[':
 			depth++
 		case '}', ']':
@@ -279,6 +276,25 @@ func skipValue(text []byte, i int) int {
 			if depth == 0 {
 				return i
 			}
+		}
+		i++
+	}
+	return len(text)
+}
+
+// skipString gives the end of the string whose opening quote is at i.
+func skipString(text []byte, i int) int {
+	for i++; i < len(text); {
+		n := bytes.IndexByte(text[i:], '"')
+		if n < 0 {
+			break
+		}
+		escapes := 0
+		for escapes < n && text[i+n-1-escapes] == '\\' {
+			escapes++
+		}
+		if i += n + 1; escapes%2 == 0 {
+			return i
 		}
 	}
 	return len(text)
@@ -309,7 +325,7 @@ func depth(text []byte) int {
 func object(dst, text []byte, keep func(name, value []byte) bool) []byte {
 	dst = append(dst, '{')
 	empty := true
-	ok := members(text, func(name, value []byte) bool {
+	ok := Members(text, func(name, value []byte) bool {
 		if keep(name, value) {
 			if !empty {
 				dst = append(dst, ',')

@@ -95,6 +95,20 @@ func (t *tally) problem(p *Problem) {
 	}
 }
 
+// add adds what another tally counted of items: events are counted when they leave.
+func (t *tally) add(o *tally) {
+	s := &t.sum
+	s.Bytes += o.sum.Bytes
+	s.Lines += o.sum.Lines
+	s.Blank += o.sum.Blank
+	s.Lists += o.sum.Lists
+	s.Items += o.sum.Items
+	s.Skipped += o.sum.Skipped
+	for kind, n := range o.problems {
+		t.problems[kind] += n
+	}
+}
+
 // decide counts an event that leaves and says whether the filter lets it through.
 func (t *tally) decide(f Filter, e *Event) bool {
 	s := &t.sum

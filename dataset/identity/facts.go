@@ -6,8 +6,10 @@
 package identity
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -228,10 +230,81 @@ type spec struct {
 // type than its kind says, and cost nobody a panic.
 func readBody(v jsontext.Value) body {
 	var b body
-	if len(v) > 0 {
-		_ = json.Unmarshal(v, &b, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if len(v) == 0 || b.scan(v) {
+		return b
 	}
+	return decodeBody(v)
+}
+
+// decodeBody is readBody by the book.
+func decodeBody(v jsontext.Value) body {
+	var b body
+	_ = json.Unmarshal(v, &b, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	return b
+}
+
+// scan reads a body as it nearly always is, stepping over what is not asked for: most of the bytes. It gives
+// up, and says so, where a value is not of the type that is expected.
+func (b *body) scan(v []byte) bool {
+	ok := true
+	whole := audit.Members(v, func(name, value []byte) bool {
+		switch string(name) {
+		case `"kind"`:
+			ok = text(value, &b.Kind)
+		case `"metadata"`:
+			ok = b.scanMetadata(value)
+		case `"spec"`:
+			b.Spec = value
+		case `"involvedObject"`:
+			ok = fill(value, &b.InvolvedObject)
+		case `"regarding"`:
+			ok = fill(value, &b.Regarding)
+		case `"target"`:
+			ok = fill(value, &b.Target)
+		case `"details"`:
+			ok = fill(value, &b.Details)
+		case `"preconditions"`:
+			ok = fill(value, &b.Preconditions)
+		default:
+			ok = bytes.IndexByte(name, '\\') < 0
+		}
+		return ok
+	})
+	return ok && whole
+}
+
+func (b *body) scanMetadata(v []byte) bool {
+	ok := true
+	whole := audit.Members(v, func(name, value []byte) bool {
+		switch string(name) {
+		case `"name"`:
+			ok = text(value, &b.Metadata.Name)
+		case `"generateName"`:
+			ok = text(value, &b.Metadata.GenerateName)
+		case `"uid"`:
+			ok = text(value, &b.Metadata.UID)
+		case `"ownerReferences"`:
+			ok = value[0] == '[' && b.Metadata.OwnerReferences == nil && fill(value, &b.Metadata.OwnerReferences)
+		default:
+			ok = bytes.IndexByte(name, '\\') < 0
+		}
+		return ok
+	})
+	return ok && whole
+}
+
+// text reads a string that is written plainly.
+func text(v []byte, to *string) bool {
+	if len(v) < 2 || v[0] != '"' || bytes.IndexByte(v, '\\') >= 0 || !utf8.Valid(v) {
+		return false
+	}
+	*to = string(v[1 : len(v)-1])
+	return true
+}
+
+// fill reads any value.
+func fill(v []byte, to any) bool {
+	return json.Unmarshal(v, to, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) == nil
 }
 
 func (b *body) isStatus() bool { return b.Kind == "Status" }

@@ -3,6 +3,7 @@ package identity
 import (
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"k8ntext/dataset/audit"
@@ -163,6 +164,8 @@ func FuzzExtract(f *testing.F) {
 	f.Add("create", "serviceaccounts", `{"kind":"TokenRequest","spec":{"boundObjectRef":{"kind":"Pod","name":"p"}}}`, `{"kind":"Status","details":{"name":"x","uid":"u"}}`)
 	f.Add("get", "events", `null`, `{"kind":"Event","involvedObject":{"kind":"Node","name":1}}`)
 	f.Add("get", "pods", "{\"metadata\":{\"name\":\"\xff\"", `{"metadata":{"metadata":{}},"metadata":3}`)
+	f.Add("get", "pods", `{"k\u0069nd":"Pod","metadata":{"name":"a\"b","name":"c","n\u0061me":"d"},"spec":{"x":"\\\\"}}`, `{"metadata":{"name":"x"},"metadata":{"uid":null,"ownerReferences":[{"name":"a","uid":"b"}],"ownerReferences":[{"kind":"c"}]},"kind":""}`)
+	f.Add("get", "pods", `{"metadata":{"managedFields":[{"f:metadata":{"f:labels":{".":{},"f:\"}":{}}}}],"uid":"u"},"kind":"Pod"}`, ` { "kind" : "Pod" , "metadata" : { "name" : "x" } } `)
 	f.Fuzz(func(t *testing.T, verb, resource, request, response string) {
 		e := &audit.Event{Verb: verb, ObjectRef: &audit.ObjectRef{Resource: resource, Name: "x"}, RequestObject: []byte(request), ResponseObject: []byte(response)}
 		facts := Extract(e)
@@ -172,6 +175,12 @@ func FuzzExtract(f *testing.F) {
 		for _, l := range facts.Links {
 			if tooLong(l.To) || l.To.Name == "" || l.To.Resource == "" {
 				t.Errorf("link %+v", l)
+			}
+		}
+		for _, v := range []jsontext.Value{e.RequestObject, e.ResponseObject} {
+			valid := v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+			if quick, slow := readBody(v), decodeBody(v); valid && !cmp.Equal(quick, slow) {
+				t.Errorf("%s reads %+v, decodes %+v", v, quick, slow)
 			}
 		}
 		tracker := NewTracker(Options{})

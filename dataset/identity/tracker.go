@@ -55,9 +55,15 @@ type Tracker struct {
 	last      ID
 	instances map[ID]*list.Element // of *tracked
 	recent    *list.List           // most recently spoken of first
+	ofKind    map[kind]map[ID]*tracked
 	byUID     map[string]ID
 	byName    map[Object]ID // latest instance; the key's UID is empty
 }
+
+// kind is what a deletion of a collection is about.
+type kind struct{ group, resource, namespace string }
+
+func kindOf(o Object) kind { return kind{o.Group, o.Resource, o.Namespace} }
 
 type tracked struct {
 	id     ID
@@ -74,7 +80,7 @@ func NewTracker(o Options) *Tracker {
 	o.MaxObjects = max(o.MaxObjects, 64)
 	return &Tracker{
 		max: o.MaxObjects, instances: make(map[ID]*list.Element), recent: list.New(),
-		byUID: make(map[string]ID), byName: make(map[Object]ID),
+		ofKind: make(map[kind]map[ID]*tracked), byUID: make(map[string]ID), byName: make(map[Object]ID),
 	}
 }
 
@@ -222,10 +228,20 @@ func (t *Tracker) delete(e *audit.Event, o Object, id ID, position int) {
 	case id != 0 && (evicts || (e.Verb == "delete" || e.Verb == "deletecollection") && e.ObjectRef.Subresource == ""):
 		mark(t.instances[id].Value.(*tracked))
 	case e.Verb == "deletecollection" && !strings.Contains(e.RequestURI, "Selector="): // else: which of them?
-		for el := t.recent.Front(); el != nil; el = el.Next() {
-			x := el.Value.(*tracked)
-			if x.source == t.source && x.Group == o.Group && x.Resource == o.Resource && (o.Namespace == "" || x.Namespace == o.Namespace) {
-				mark(x)
+		wipe := func(all map[ID]*tracked) {
+			for _, x := range all {
+				if x.source == t.source {
+					mark(x)
+				}
+			}
+		}
+		if o.Namespace != "" {
+			wipe(t.ofKind[kindOf(o)])
+			return
+		}
+		for k, all := range t.ofKind {
+			if k.group == o.Group && k.resource == o.Resource {
+				wipe(all)
 			}
 		}
 	}
@@ -260,6 +276,11 @@ func (t *Tracker) add(o Object, uid string) ID {
 	x.UID = uid
 	t.instances[t.last] = t.recent.PushFront(x)
 	t.byName[o] = t.last
+	k := kindOf(o)
+	if t.ofKind[k] == nil {
+		t.ofKind[k] = make(map[ID]*tracked)
+	}
+	t.ofKind[k][t.last] = x
 	if uid != "" {
 		t.byUID[uid] = t.last
 	}
@@ -279,6 +300,10 @@ func (t *Tracker) trim() {
 	for t.recent.Len() > t.max {
 		x := t.recent.Remove(t.recent.Back()).(*tracked)
 		delete(t.instances, x.id)
+		k := kindOf(x.Object)
+		if delete(t.ofKind[k], x.id); len(t.ofKind[k]) == 0 {
+			delete(t.ofKind, k)
+		}
 		if t.byUID[x.UID] == x.id {
 			delete(t.byUID, x.UID)
 		}
