@@ -269,12 +269,12 @@ func (b *Builder) trigger(g *group, x *event, is attempt) {
 		b.byLabel[x.own] = append(alike, g)
 	}
 	g.tries = is
-	g.fill(x.Event, x.number, x.line, objectOf(b, x))
+	g.fill(x.Event, x.number, x.line, objectOf(b.tracker, x))
 	g.Label = x.own
 }
 
-func objectOf(b *Builder, x *event) identity.Object {
-	if o, ok := b.tracker.Instance(x.Object); ok {
+func objectOf(t *identity.Tracker, x *event) identity.Object {
+	if o, ok := t.Instance(x.Object); ok {
 		return o.Object
 	}
 	if x.ObjectRef == nil {
@@ -306,7 +306,7 @@ func (b *Builder) join(g *group, x *event, r Reason) {
 		g.Last = x.RequestReceived
 	}
 	if x.Changed && x.Object != 0 && !isEvent(x) {
-		g.note(objectOf(b, x))
+		g.note(objectOf(b.tracker, x))
 	}
 }
 

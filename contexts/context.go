@@ -95,12 +95,13 @@ const (
 	Time                      // nothing but the time ties it: it came right after an event of the context
 	Label                     // the network gave it the label of the context, and nothing contradicts
 	Score                     // the level paper's weights
+	Told                      // the log itself says so, as a stripped one does; not why
 )
 
 var reasons = [...]string{
 	Own: "own", Preliminary: "preliminary", SameUser: "user", ObjectRef: "objectRef", UID: "uid", Owner: "owner", Named: "named",
 	Involved: "involved", Claim: "claim", Bound: "bound", Namespace: "namespace", Custom: "custom", Selected: "selected",
-	Nested: "nested", Time: "time", Label: "label", Score: "score",
+	Nested: "nested", Time: "time", Label: "label", Score: "score", Told: "told",
 }
 
 func (r Reason) String() string {
@@ -134,6 +135,8 @@ func (r Reason) confidence() float32 {
 		return .94
 	case Score:
 		return .85
+	case Told:
+		return 1
 	}
 	return .9
 }

@@ -13,7 +13,8 @@ import (
 var ErrNoContexts = errors.New("none of its events says which context it belongs to (the keys context and trigger): " +
 	"use a labelled corpus, see k8ntext corpus list")
 
-// Contexts are the true contexts of a corpus, in the order of their first events.
+// Contexts are the true contexts of a corpus, in the order of their first events. Their triggers are copies
+// of events of the corpus.
 func Contexts(c *dataset.Corpus) ([]Context, error) {
 	if len(c.Contexts) == 0 {
 		return nil, ErrNoContexts
@@ -38,11 +39,12 @@ func Contexts(c *dataset.Corpus) ([]Context, error) {
 		}
 		x.Label = name
 	}
+	gather(contexts)
 	return contexts, nil
 }
 
 // Rebuilt makes contexts that were rebuilt from the events of a log ones that can be asked. The contexts
-// are whole ones, see [contexts.Whole]; their members are the numbers of events.
+// are whole ones, see [contexts.Whole]; their members are the numbers of events. Their triggers are copies.
 func Rebuilt(rebuilt []*contexts.Context, events []*audit.Event, space *label.Space) []Context {
 	out := make([]Context, len(rebuilt))
 	for i, c := range rebuilt {
@@ -58,5 +60,6 @@ func Rebuilt(rebuilt []*contexts.Context, events []*audit.Event, space *label.Sp
 		}
 		out[i] = x
 	}
+	gather(out)
 	return out
 }

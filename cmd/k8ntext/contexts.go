@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,16 +86,14 @@ func (a *app) openSource(cmd *cobra.Command, names []string) (*source, error) {
 		if err != nil {
 			return nil, err
 		}
-		i := 0
-		return &source{space: c.Space, close: func() {}, next: func() (*audit.Event, error) {
-			if i == len(c.Events) {
-				return nil, io.EOF
-			}
-			i++
-			return c.Events[i-1], nil
-		}}, nil
+		return sourceOf(c), nil
 	}
-	r, err := a.openLogs(cmd, names, audit.Options{MaxHeld: heldBytes, Decoders: runtime.GOMAXPROCS(0)})
+	return a.openEvents(cmd, names, heldBytes)
+}
+
+// openEvents opens log files together, with a bound on the events that wait for their stages.
+func (a *app) openEvents(cmd *cobra.Command, names []string, held int) (*source, error) {
+	r, err := a.openLogs(cmd, names, audit.Options{MaxHeld: held, Decoders: runtime.GOMAXPROCS(0)})
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +122,18 @@ func (a *app) openSource(cmd *cobra.Command, names []string) (*source, error) {
 		}
 	}
 	return s, nil
+}
+
+// sourceOf gives the events of a corpus.
+func sourceOf(c *dataset.Corpus) *source {
+	i := 0
+	return &source{space: c.Space, close: func() {}, next: func() (*audit.Event, error) {
+		if i == len(c.Events) {
+			return nil, io.EOF
+		}
+		i++
+		return c.Events[i-1], nil
+	}}
 }
 
 // readRecords is what was read ahead: records, or what ended the reading.
@@ -180,6 +191,15 @@ func (a *app) rebuild(cmd *cobra.Command, r *rebuilding, names []string, seen fu
 	level, err := contexts.ParseLevel(r.level)
 	if err != nil {
 		return contexts.Summary{}, nil, usageError{err}
+	}
+	if len(names) == 1 {
+		kept, err := readStored(cmd.Context(), names[0])
+		if err != nil {
+			return contexts.Summary{}, nil, err
+		}
+		if kept != nil && (!cmd.Flags().Changed("level") || kept.level == r.level) {
+			return a.giveStored(cmd, r, names, kept, seen, given)
+		}
 	}
 	s, err := a.openSource(cmd, names)
 	if err != nil {
@@ -245,6 +265,50 @@ func (a *app) rebuild(cmd *cobra.Command, r *rebuilding, names []string, seen fu
 			return b.Summary(), s.space, err
 		}
 	}
+}
+
+// giveStored is rebuild of a file that has contexts of its own.
+func (a *app) giveStored(cmd *cobra.Command, r *rebuilding, names []string, kept *stored, seen func(n int, e *audit.Event), given func(*contexts.Context) error) (contexts.Summary, *label.Space, error) {
+	r.space, r.level = kept.space, cmp.Or(kept.level, "stripped")
+	sum := contexts.Summary{Contexts: len(kept.contexts)}
+	var s *source
+	var err error
+	if c := kept.stripped; c != nil {
+		s = sourceOf(c)
+	} else if s, err = a.openEvents(cmd, names, audit.DefaultMaxHeld); err != nil { // events may be whole that were not when they were packed
+		return sum, nil, err
+	}
+	defer s.close()
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, "k8ntext: %s: the contexts %s\n", printable(names[0]), kept.rebuilt())
+	}
+	filler := contexts.NewFiller(kept.contexts)
+	for {
+		if err := cmd.Context().Err(); err != nil {
+			return sum, kept.space, err
+		}
+		e, err := s.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return sum, kept.space, err
+		}
+		if seen != nil {
+			seen(sum.Events, e)
+		}
+		sum.Events++
+		for _, c := range filler.Push(e) {
+			if err := given(c); err != nil {
+				return sum, kept.space, err
+			}
+			sum.Given++
+		}
+	}
+	if filler.Missing() > 0 {
+		err = fmt.Errorf("store %s: %d events of its contexts are not among its lines: %w", names[0], filler.Missing(), errUnfit)
+	}
+	return sum, kept.space, err
 }
 
 func (r *rebuilding) labeler(t *model.Tagger) (*model.Labeler, error) {
@@ -363,6 +427,9 @@ With -o json each line is a context with its trigger and its events, each with t
 reason why it is there. A context is given when it cannot grow any more; one that is
 given before is "provisional", and what still comes for it follows under the same id
 as "continued". Memory does not grow with the log.
+
+A file of store pack has its contexts in it: these are shown, unless --level names
+another level than theirs. So are those of a stripped log.
 
 --tree shows the events of one context, and what belongs to it otherwise.`,
 		Example: `  k8ntext contexts show audit.log

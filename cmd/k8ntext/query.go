@@ -34,8 +34,9 @@ and the answer is whole contexts, one a line. The empty expression finds all.
 
 FILE is an audit log, or the name of a corpus (k8ntext corpus list); each is a log of
 its own, and held in memory. In a labelled log, whose lines have the keys context and
-trigger, the true contexts are asked; in any other they are rebuilt first, see
-k8ntext contexts. --level says which.
+trigger, the true contexts are asked; in a file of store pack those that were packed
+with it; in any other they are rebuilt first, see k8ntext contexts. --level says
+which.
 
   and or not ( )                in order of binding: not, and, or
   == != < <= > >=               also in chains: 2 <= size < 10
@@ -89,7 +90,7 @@ asked, but not shown.`,
 	}
 	r.add(c)
 	level := c.Flags().Lookup("level")
-	level.DefValue, level.Usage = levelAuto, "whose contexts are asked: true, paper, identity or full; auto: the true ones where the log has them, else identity"
+	level.DefValue, level.Usage = levelAuto, "whose contexts are asked: true, paper, identity or full; auto: the true ones where the log has them, else those of a store, else identity"
 	r.level = levelAuto
 	c.Flags().StringVar(&now, "now", "", "the time that now means, as 2026-11-22T05:04:03Z; none: this moment")
 	return c
@@ -111,10 +112,23 @@ func checkQueryLevel(level string) error {
 	return nil
 }
 
-// contextsOf are the contexts of a log that a query asks: the true ones, or rebuilt ones.
-func (a *app) contextsOf(cmd *cobra.Command, r *rebuilding, c *dataset.Corpus) ([]query.Context, error) {
+// contextsOf are the contexts of a log that a query asks: the true ones, those of a store, or rebuilt ones.
+func (a *app) contextsOf(cmd *cobra.Command, r *rebuilding, name string, c *dataset.Corpus) ([]query.Context, error) {
 	if r.level == levelTrue || r.level == levelAuto && len(c.Contexts) > 0 {
 		return query.Contexts(c)
+	}
+	kept, err := readStored(cmd.Context(), name)
+	switch {
+	case err != nil:
+		return nil, err
+	case kept != nil && (r.level == levelAuto || r.level == kept.level) && kept.of(c.Events):
+		if !a.quiet {
+			fmt.Fprintf(a.stderr, "k8ntext: %s: the contexts %s\n", printable(name), kept.rebuilt())
+		}
+		c.Space = kept.space
+		return query.Rebuilt(kept.contexts, c.Events, kept.space), nil
+	case kept != nil && r.level == levelAuto && !a.quiet:
+		fmt.Fprintf(a.stderr, "k8ntext: %s: its contexts are rebuilt: %v\n", printable(name), errUnfit)
 	}
 	level := contexts.Identity
 	if r.level != levelAuto {
@@ -158,7 +172,7 @@ func (a *app) query(cmd *cobra.Command, r *rebuilding, expression string, logs [
 			return err
 		}
 		a.reportSkipped(corpus.Read)
-		asked, err := a.contextsOf(cmd, r, corpus)
+		asked, err := a.contextsOf(cmd, r, name, corpus)
 		if err != nil {
 			return fmt.Errorf("query %s: %w", name, err)
 		}
