@@ -283,9 +283,13 @@ func (c *Corpus) gather() {
 	for x := range c.Contexts {
 		context := &c.Contexts[x]
 		// Only commands of people and CI accounts have an operation, and a CI account is a service account:
-		// its name says system:serviceaccount:... Logs without operations leave the name alone to go by.
-		context.User = context.Operation != "" ||
-			context.Trigger >= 0 && !strings.HasPrefix(c.Events[context.Trigger].User.Username, "system:")
+		// its name says system:serviceaccount:... Logs without operations leave the name alone to go by; where there
+		// is none, as of a component whose credentials have run out, it is nobody's.
+		context.User = context.Operation != ""
+		if context.Trigger >= 0 && !context.User {
+			name := c.Events[context.Trigger].User.Username
+			context.User = name != "" && !strings.HasPrefix(name, "system:")
+		}
 	}
 }
 

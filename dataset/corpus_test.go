@@ -184,6 +184,8 @@ func TestLoadUsers(t *testing.T) {
 		{"CI account's command", ci, true, "op1", true},
 		{"service account without a command", ci, true, "", false},
 		{"controller", controller, true, "", false},
+		{"nobody the server knows", "", true, "", false},
+		{"command of one whose credentials have run out", "", true, "op1", true},
 		{"command whose trigger is not in the log", controller, false, "op1", true},
 		{"no trigger in the log", "alice", false, "", false},
 	} {

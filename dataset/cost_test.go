@@ -47,4 +47,15 @@ func TestActionCosts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("costs (-want +got):\n%s", diff)
 	}
+
+	counts, err := CountActions(t.Context(), []string{path, path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]ActionCount{
+		{Action: want[1].Action, Counts: []int{1, 1}},
+		{Action: want[0].Action, Counts: []int{2, 2}},
+	}, counts); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
 }

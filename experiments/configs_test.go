@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,4 +117,31 @@ func tiny(x Experiment, corpus, test string) Experiment {
 	}
 	x.Sample = int(min(2, x.points()))
 	return x
+}
+
+// TestConfigCounts: the head of every file says how many trials it has.
+func TestConfigCounts(t *testing.T) {
+	files, err := filepath.Glob("../configs/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no configs: %v", err)
+	}
+	said := regexp.MustCompile(`(?m)^# ([\d,]+) trials?\b`)
+	for _, f := range files {
+		c, err := LoadConfig(f)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		trials, err := c.trials(func(names Corpora) (string, error) { return names.String(), nil })
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		text := readFile(t, f)
+		head, _, _ := strings.Cut(text, "\nname ")
+		want := number(len(distinct(trials)))
+		if m := said.FindStringSubmatch(head); m == nil || m[1] != want {
+			t.Errorf("%s has %s trials; its head says %q (a line that begins \"# %s trials\")", f, want, m, want)
+		}
+	}
 }

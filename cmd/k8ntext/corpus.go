@@ -25,7 +25,7 @@ known by name; wherever a corpus is asked for, the path of a log file does too
   k8ntext corpus import recording.jsonl --name mine -o corpora
   k8ntext corpus export sequential-1.34 sequential.jsonl`,
 	}
-	c.AddCommand(a.corpusListCommand(), a.corpusShowCommand(), a.corpusVerifyCommand(), a.corpusImportCommand(), a.corpusCostCommand(), a.corpusAnonymiseCommand(), a.corpusExportCommand())
+	c.AddCommand(a.corpusListCommand(), a.corpusShowCommand(), a.corpusVerifyCommand(), a.corpusImportCommand(), a.corpusCostCommand(), a.corpusActionsCommand(), a.corpusAnonymiseCommand(), a.corpusExportCommand())
 	return c
 }
 

@@ -41,7 +41,7 @@ func Fit(t *Table, labels []int32, classes int, o Options) (*Tree, error) {
 	if _, err := t.checkLabels(labels, classes, o.Weights); err != nil {
 		return fail(err)
 	}
-	candidates, err := o.candidates(t)
+	features, err := o.features(t)
 	if err != nil {
 		return fail(err)
 	}
@@ -52,38 +52,40 @@ func Fit(t *Table, labels []int32, classes int, o Options) (*Tree, error) {
 		table: t, nominal: o.Nominal, maxDepth: int32(max(o.MaxDepth, 0)), minLeaf: int64(max(o.MinLeaf, 1)),
 		workers: make([]*worker, o.Workers),
 	}
-	root := newPart(t, labels, classes, o.Weights)
+	root := newPart(labels, classes, o.Weights)
 	for i := range f.workers {
 		f.workers[i] = newWorker(root, t.maxCodes())
 	}
+	candidates := f.open(root, features)
 	return &Tree{Nodes: flatten(f.grow(root, candidates))}, nil
 }
 
-// candidate is a feature that may still be asked for.
+// candidate is a question that may still be asked, or all of those about a feature.
 type candidate struct {
 	feature int32
-	column  int32 // where the part at hand has it
+	column  int32 // where the part at hand has its bits, or the codes of a listed one
+	code    int32 // of a question: the value that goes left; listed: the candidate is a feature
 }
 
-// candidates are the features of a fit in the order in which the first of equal splits is taken.
-func (o *Options) candidates(t *Table) ([]candidate, error) {
+// features are those of a fit in the order in which the first of equal splits is taken.
+func (o *Options) features(t *Table) ([]int32, error) {
 	switch {
 	case o.Nominal != nil && len(o.Nominal) != t.Features():
 		return nil, fmt.Errorf("%d nominal marks for %d features: give one for each, or none", len(o.Nominal), t.Features())
 	case o.MaxDepth < 0 || o.MinLeaf < 0:
 		return nil, fmt.Errorf("a depth of at most %d and leaves of at least %d: give 0 or more", o.MaxDepth, o.MinLeaf)
 	}
-	list := make([]candidate, 0, t.Features())
+	list := make([]int32, 0, t.Features())
 	if o.Features == nil {
 		for f := range t.Features() {
-			list = append(list, candidate{int32(f), int32(f)})
+			list = append(list, int32(f))
 		}
 	}
 	for _, f := range o.Features {
 		if f < 0 || f >= t.Features() {
 			return nil, fmt.Errorf("feature %d: the table has 0 to %d", f, t.Features()-1)
 		}
-		list = append(list, candidate{int32(f), int32(f)})
+		list = append(list, int32(f))
 	}
 	if o.Seed != 0 {
 		rand.New(rand.NewPCG(o.Seed, 0)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
@@ -100,25 +102,43 @@ type fitter struct {
 	workers  []*worker
 }
 
-// part is the rows of a subtree. A subtree with far fewer rows than its part gets a part of its own,
-// in which its codes lie side by side and its classes are numbered without gaps.
+func (f *fitter) isNominal(feature int32) bool { return f.nominal != nil && f.nominal[feature] }
+
+// part is the rows of a subtree: a row's place in it is what columns and index count by. A subtree with far
+// fewer rows than its part gets a part of its own, with columns of its rows alone and without the questions
+// that no longer tell anything or the same as others, and in which classes are numbered without gaps.
 type part struct {
-	codes  []uint16 // column by column
-	stride int      // rows in codes
-	index  []int32  // rows, in the order into which the splits so far have put them; in a node by class
+	rows   []int32  // of the table, by place; ordered by class
+	bits   []uint64 // of the questions, column by column, wordsOf(rows) each
+	codes  []uint16 // of the listed candidates, column by column
+	index  []int32  // places, in the order into which the splits so far have put them; in a node ascending
 	class  []uint16 // of each of those
 	weight []int32  // of each of those; nil: 1
 	names  []int32  // of each class, what the fit's labels call it
 }
 
-// newPart is the part of all rows that count, with the classes that occur. Its rows are ordered by class, and
-// so are those of every node below: no split puts rows of one side out of order.
-func newPart(t *Table, labels []int32, classes int, weights []int32) *part {
-	counts := func(row int) bool { return weights == nil || weights[row] > 0 }
-	p := &part{codes: t.codes, stride: t.rows}
+// newPart is the part of all rows that count, with the classes that occur, without columns. Its rows are ordered
+// by class, and so are those of every node below: no split puts rows of one side out of order. A row that counts
+// more than once is there as often, unless that makes far more rows.
+func newPart(labels []int32, classes int, weights []int32) *part {
+	rows, total := 0, int64(0)
+	for i := range labels {
+		w := weightOf(weights, i)
+		total += int64(w)
+		rows += min(int(w), 1)
+	}
+	p := &part{}
+	copies := total <= 2*int64(rows)
+	times := func(row int) int {
+		w := int(weightOf(weights, row))
+		if !copies {
+			w = min(w, 1)
+		}
+		return w
+	}
 	numbers := make([]uint16, classes)
 	for i, l := range labels {
-		if counts(i) {
+		if times(i) > 0 {
 			numbers[l] = 1
 		}
 	}
@@ -130,36 +150,79 @@ func newPart(t *Table, labels []int32, classes int, weights []int32) *part {
 	}
 	starts := make([]int, len(p.names)+1) // where the rows of each class begin
 	for i, l := range labels {
-		if counts(i) {
-			starts[numbers[l]+1]++
+		if n := times(i); n > 0 {
+			starts[numbers[l]+1] += n
 		}
 	}
 	for k := range p.names {
 		starts[k+1] += starts[k]
 	}
 	n := starts[len(p.names)]
-	p.index, p.class = make([]int32, n), make([]uint16, n)
-	if weights != nil {
+	p.rows, p.index, p.class = make([]int32, n), make([]int32, n), make([]uint16, n)
+	if !copies {
 		p.weight = make([]int32, n)
 	}
 	for i, l := range labels {
-		if !counts(i) {
-			continue
-		}
-		k := numbers[l]
-		at := starts[k]
-		starts[k]++
-		p.index[at], p.class[at] = int32(i), k
-		if weights != nil {
-			p.weight[at] = weights[i]
+		for range times(i) {
+			k := numbers[l]
+			at := starts[k]
+			starts[k]++
+			p.rows[at], p.index[at], p.class[at] = int32(i), int32(at), k
+			if !copies {
+				p.weight[at] = weights[i]
+			}
 		}
 	}
 	return p
 }
 
+// weightOf is how often a row counts.
+func weightOf(weights []int32, row int) int32 {
+	if weights == nil {
+		return 1
+	}
+	return weights[row]
+}
+
+// question is the bits of a candidate.
+func (p *part) question(c candidate) []uint64 {
+	words := wordsOf(len(p.rows))
+	return p.bits[int(c.column)*words:][:words]
+}
+
+// column is the codes of a listed candidate.
 func (p *part) column(c candidate) []uint16 {
-	from := int(c.column) * p.stride
-	return p.codes[from : from+p.stride]
+	return p.codes[int(c.column)*len(p.rows):][:len(p.rows)]
+}
+
+// open gives the root its columns, each worker those of a share of the features.
+func (f *fitter) open(root *part, features []int32) []candidate {
+	shares := make([]part, len(f.workers))
+	lists := make([][]candidate, len(f.workers))
+	var group sync.WaitGroup
+	for i, w := range f.workers {
+		group.Go(func() {
+			shares[i] = *root
+			n := len(features)
+			lists[i] = w.open(f, &shares[i], features[n*i/len(f.workers):n*(i+1)/len(f.workers)])
+		})
+	}
+	group.Wait()
+	root.bits, root.codes = shares[0].bits, shares[0].codes
+	list := lists[0]
+	for i := 1; i < len(shares); i++ {
+		bits, codes := len(root.bits)/wordsOf(len(root.rows)), len(root.codes)/len(root.rows)
+		for _, c := range lists[i] {
+			if c.code == listed {
+				c.column += int32(codes)
+			} else {
+				c.column += int32(bits)
+			}
+			list = append(list, c)
+		}
+		root.bits, root.codes = append(root.bits, shares[i].bits...), append(root.codes, shares[i].codes...)
+	}
+	return list
 }
 
 // growing is a node of a tree that is being grown.
@@ -178,9 +241,9 @@ type task struct {
 	candidates []candidate
 }
 
-// shareSearch is the work of one node, in codes to look at, above which its features are shared
+// shareSearch is the work of one node, in rows times candidates, above which its features are shared
 // out: below, starting the workers costs more than they save.
-const shareSearch = 1 << 18
+const shareSearch = 1 << 21
 
 // grow grows the whole tree: large nodes one after the other, each by all workers, then the subtrees
 // below, each by one.

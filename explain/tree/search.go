@@ -15,13 +15,8 @@ type state struct {
 	weightSum int64
 	squares   int64 // sum of the squares of total
 	minLeaf   int64
-	runs      []run
-}
-
-// run is the rows of one class, which lie side by side.
-type run struct {
-	end   int   // behind its last row
-	total int64 // weight of the class
+	layout    *layout // for questions
+	rows      uint64  // the bits of a few rows in a column of one word; 0: the rows are not so
 }
 
 // split is a question and how good it is.
@@ -29,9 +24,7 @@ type split struct {
 	found   bool
 	equal   bool
 	feature int32
-	column  int32
-	code    uint16 // the value; of an ordered split the largest that goes left
-	after   uint16 // of an ordered split, the smallest that goes right
+	code    uint16 // the value; of an ordered split, one that goes left where all larger ones go right
 	// score is the sum over both sides of squared class weights divided by the side's weight. The
 	// impurity of the sides, weighed by their shares, is 1 - score / weight of the node: the largest
 	// score is the best, and it cannot exceed that weight.
@@ -45,14 +38,24 @@ func (w *worker) search(f *fitter, s *state, candidates []candidate) (best split
 	best.score = math.Inf(-1)
 	first := len(w.kept)
 	perfect := float64(s.weightSum)
+	words := wordsOf(len(s.part.rows))
+	if s.rows != 0 {
+		clear(w.divisions[:])
+	}
 	for _, c := range candidates {
-		nominal := f.nominal != nil && f.nominal[c.feature]
-		codes := len(f.table.values[c.feature])
+		nominal := f.isNominal(c.feature)
 		before := best.score
-		var varies bool
-		if codes <= packedCodes && s.weightSum < packedWeight {
-			varies = w.searchPacked(s, s.part.column(c), codes, nominal, &best)
-		} else if codes*len(s.total) <= 2*len(s.index) {
+		varies := true
+		if c.code != listed {
+			column := s.part.bits[int(c.column)*words:][:words]
+			if s.rows != 0 && w.repeats(column[0], s.rows) {
+				continue
+			}
+			x := s.layout.ask(column)
+			if varies = x.left > 0 && x.left < s.weightSum; varies {
+				s.offer(&best, x, int(c.code))
+			}
+		} else if codes := len(f.table.values[c.feature]); codes*len(s.total) <= 2*len(s.index) {
 			varies = w.searchTable(s, s.part.column(c), codes, nominal, &best)
 		} else {
 			varies = w.searchLists(s, s.part.column(c), codes, nominal, &best)
@@ -61,7 +64,7 @@ func (w *worker) search(f *fitter, s *state, candidates []candidate) (best split
 			w.kept = append(w.kept, c)
 		}
 		if best.score > before {
-			best.found, best.equal, best.feature, best.column = true, nominal, c.feature, c.column
+			best.found, best.equal, best.feature = true, nominal, c.feature
 			if best.score == perfect {
 				break
 			}
@@ -78,74 +81,15 @@ type sums struct {
 }
 
 // offer takes a split into account.
-func (s *state) offer(best *split, x sums, code, after int) {
+func (s *state) offer(best *split, x sums, code int) {
 	right := s.weightSum - x.left
 	if x.left < s.minLeaf || right < s.minLeaf {
 		return
 	}
 	rightSquares := s.squares - 2*x.cross + x.squares
 	if score := float64(x.squares)/float64(x.left) + float64(rightSquares)/float64(right); score > best.score {
-		best.score, best.code, best.after = score, uint16(code), uint16(after)
+		best.score, best.code = score, uint16(code)
 	}
-}
-
-// A feature of few values is counted in the parts of one word: so much weight fits into a part.
-const (
-	packedCodes  = 4
-	packedBits   = 64 / packedCodes
-	packedWeight = 1 << packedBits
-)
-
-// searchPacked searches one feature of at most packedCodes values, class by class: the weights of a class's
-// values are the parts of one word, so that nothing is written to memory while rows are counted. It is
-// what most features of windows of events need.
-func (w *worker) searchPacked(s *state, column []uint16, codes int, nominal bool, best *split) (varies bool) {
-	var of [packedCodes]sums // of each value against all others, or of it and all below
-	var weights [packedCodes]int64
-	from := 0
-	for _, r := range s.runs {
-		packed := uint64(0)
-		if s.weight == nil {
-			for _, row := range s.index[from:r.end] {
-				packed += 1 << (column[row] * packedBits & 63)
-			}
-		} else {
-			weight := s.weight[from:r.end]
-			for i, row := range s.index[from:r.end] {
-				packed += uint64(weight[i]) << (column[row] * packedBits & 63)
-			}
-		}
-		from = r.end
-		left := int64(0)
-		for code := range codes {
-			n := int64(packed & (packedWeight - 1))
-			packed >>= packedBits
-			weights[code] += n
-			if left += n; nominal {
-				left = n
-			}
-			of[code].left += left
-			of[code].squares += left * left
-			of[code].cross += left * r.total
-		}
-	}
-	previous := -1
-	for code, weight := range weights[:codes] {
-		if weight == 0 {
-			continue // the code does not occur here
-		}
-		if weight == s.weightSum {
-			return false
-		}
-		switch {
-		case nominal:
-			s.offer(best, of[code], code, 0)
-		case previous >= 0:
-			s.offer(best, of[previous], previous, code)
-		}
-		previous = code
-	}
-	return true
 }
 
 // searchTable searches one feature by counting code x class, which is best where rows are many and
@@ -179,7 +123,7 @@ func (w *worker) searchTable(s *state, column []uint16, codes int, nominal bool,
 				return false
 			default:
 				varies = true
-				s.offer(best, x, code, 0)
+				s.offer(best, x, code)
 			}
 		}
 		return varies
@@ -196,7 +140,7 @@ func (w *worker) searchTable(s *state, column []uint16, codes int, nominal bool,
 		}
 		if before.left > 0 {
 			varies = true
-			s.offer(best, before, previous, code)
+			s.offer(best, before, previous)
 		}
 		previous = code
 	}
@@ -265,11 +209,11 @@ func (w *worker) searchLists(s *state, column []uint16, codes int, nominal bool,
 			first := head[code]
 			head[code] = -1
 			if nominal {
-				s.offer(best, w.listAgainst(s, first, side), code, 0)
+				s.offer(best, w.listAgainst(s, first, side), code)
 				continue
 			}
 			if previous >= 0 {
-				s.offer(best, x, previous, code)
+				s.offer(best, x, previous)
 			}
 			previous = code
 			x = w.moveList(s, x, first, side)

@@ -262,6 +262,92 @@ func TestWeightsAreCopies(t *testing.T) {
 	})
 }
 
+// Rows that count four times each are searched by lists, not by bits, and every score is exactly four times as
+// high: the tree must be the same.
+func TestBitsAndLists(t *testing.T) {
+	for _, size := range []struct{ rows, features, classes int }{{63, 40, 7}, {65, 40, 40}, {700, 60, 5}, {900, 40, 120}, {3000, 25, 60}} {
+		table, labels := planted(size.rows, size.features, size.classes, 11)
+		o := Options{Workers: 1, Seed: 3, Nominal: make([]bool, size.features)}
+		for f := range o.Nominal {
+			o.Nominal[f] = f%2 == 0
+		}
+		for range 2 { // once as drawn; then with rows that count twice or not at all
+			got, err := Fit(table, labels, size.classes, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fourfold := o
+			fourfold.Weights = make([]int32, size.rows)
+			for i := range labels {
+				fourfold.Weights[i] = 4 * weightOf(o.Weights, i)
+			}
+			if newPart(labels, size.classes, fourfold.Weights).worthwhile() > 0 || newPart(labels, size.classes, o.Weights).worthwhile() < 2 {
+				t.Fatal("rows that count fourfold are to be listed, others not")
+			}
+			want, err := Fit(table, labels, size.classes, fourfold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want.Nodes {
+				n := &want.Nodes[i]
+				n.Weight /= 4
+				n.Classes = slices.Clone(n.Classes)
+				for k := range n.Classes {
+					n.Classes[k].Weight /= 4
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%+v: bits give another tree than lists (-lists +bits):\n%s", size, diff)
+			}
+			o.Weights = make([]int32, size.rows)
+			for i := range o.Weights {
+				o.Weights[i] = int32(i*i%7) % 3
+			}
+		}
+	}
+}
+
+// Columns that say the same, or the opposite, are one question, and the first feature has it.
+func TestSameQuestions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	const rows = 130
+	p := &part{rows: upTo(rows)}
+	a := newAsker(2)
+	a.begin(6)
+	var list []candidate
+	first := make([]uint16, rows)
+	for i := range first {
+		first[i] = uint16(rng.IntN(2))
+	}
+	opposite, other := slices.Clone(first), slices.Clone(first)
+	for i := range opposite {
+		opposite[i] ^= 1
+	}
+	other[rows-1] ^= 1 // in the last word, of two bits
+	for f, codes := range [][]uint16{make([]uint16, rows), first, opposite, first, other} {
+		list, _ = a.expand(p, list, int32(f), codes, p.rows, f%2 == 0, 3)
+	}
+	if want := []candidate{{1, 0, 0}, {4, 1, 0}}; !slices.Equal(list, want) {
+		t.Errorf("the questions are %v, want %v", list, want)
+	}
+	kept := []int32{0, 1, 5, 63, 64, 77, 127, 128}
+	got := make([]uint64, 1)
+	apply(squeezes(kept, nil), p.question(list[0]), got)
+	for i, place := range kept {
+		if left := first[place] == 0; left != (got[0]>>i&1 == 1) {
+			t.Errorf("row %d goes left: %v, and not so in a part of %v", place, left, kept)
+		}
+	}
+}
+
+func upTo(n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		list[i] = int32(i)
+	}
+	return list
+}
+
 func TestFiveHundredClasses(t *testing.T) {
 	table, labels := planted(2500, 20, 500, 2)
 	tree, err := Fit(table, labels, 500, Options{})

@@ -1,5 +1,10 @@
 package tree
 
+import (
+	"math/bits"
+	"slices"
+)
+
 // worker is a thread of a fit with the memory that it works in, which is used again for every node.
 type worker struct {
 	head  []int32  // of a list of rows for each code; -1: none
@@ -8,7 +13,13 @@ type worker struct {
 	table []int32  // code x class counts
 	side  []int32  // class counts of one side of a split
 	total []int32  // class counts of the node
-	runs  []run    // rows of a class in the node
+
+	asker    *asker
+	squeezes []squeeze // from a part to the one being made
+	squeezed []uint64  // a column of that
+	layout   layout    // of the node
+
+	divisions [256]uint64 // some of those that questions have made of a few rows
 
 	moved  buffers // what partition puts aside
 	levels []*level
@@ -27,9 +38,6 @@ type buffers struct {
 // level is the memory of one part. Parts lie within parts, so that a worker needs one of each level.
 type level struct {
 	part       part
-	own        buffers
-	codes      []uint16
-	names      []int32
 	numbers    []uint16 // of each class of the part around it, its number in this one
 	candidates []candidate
 }
@@ -37,7 +45,8 @@ type level struct {
 func newWorker(root *part, codes int) *worker {
 	n := len(root.index)
 	w := &worker{
-		head: make([]int32, codes), next: make([]int32, n), codes: make([]uint64, (codes+63)/64),
+		asker: newAsker(codes),
+		head:  make([]int32, codes), next: make([]int32, n), codes: make([]uint64, (codes+63)/64),
 		side: make([]int32, len(root.names)), total: make([]int32, len(root.names)),
 		moved: buffers{index: make([]int32, n), class: make([]uint16, n)},
 	}
@@ -56,11 +65,11 @@ const (
 	compactRows  = 16
 )
 
-// subtree grows a subtree of a part. depth counts the parts around this one.
+// subtree grows a subtree of a part. depth counts the parts between this one and the root's.
 func (w *worker) subtree(f *fitter, p *part, t task, depth int) {
 	n := t.rows.to - t.rows.from
-	if n*compactShare <= p.stride && n >= compactRows {
-		p, t = w.compact(p, t, depth)
+	if n*compactShare <= len(p.rows) && n >= compactRows {
+		p, t = w.compact(f, p, t, depth)
 		depth++
 	}
 	s, more := w.begin(f, p, t)
@@ -79,49 +88,99 @@ func (w *worker) subtree(f *fitter, p *part, t task, depth int) {
 	w.subtree(f, p, task{t.node.right, span{middle, t.rows.to}, keep}, depth)
 }
 
+// open makes the columns of features for a part of the table's rows, and lists the candidates.
+func (w *worker) open(f *fitter, p *part, features []int32) []candidate {
+	most := p.worthwhile()
+	questions, room := 0, 0
+	for _, feature := range features {
+		values := len(f.table.values[feature])
+		questions += min(values, most)
+		if values <= most {
+			room += values - 1
+		}
+	}
+	w.asker.begin(questions)
+	p.bits = make([]uint64, 0, room*wordsOf(len(p.rows)))
+	var list []candidate
+	for _, feature := range features {
+		list = w.take(f, p, list, feature, f.table.column(int(feature)), p.rows, most)
+	}
+	return list
+}
+
+// take adds a feature to a part: as questions if that is worthwhile, or as a listed candidate. from has its
+// codes, those of the part's rows at the given places.
+func (w *worker) take(f *fitter, p *part, list []candidate, feature int32, from []uint16, places []int32, most int) []candidate {
+	list, few := w.asker.expand(p, list, feature, from, places, f.isNominal(feature), most)
+	if few {
+		return list
+	}
+	for _, place := range places {
+		p.codes = append(p.codes, from[place])
+	}
+	return append(list, candidate{feature, int32(len(p.codes)/len(places)) - 1, listed})
+}
+
 // compact copies the rows of a task into a part of their own.
-func (w *worker) compact(p *part, t task, depth int) (*part, task) {
+func (w *worker) compact(f *fitter, p *part, t task, depth int) (*part, task) {
 	if depth == len(w.levels) {
 		w.levels = append(w.levels, &level{})
 	}
 	l := w.levels[depth]
 	from, n := t.rows.from, t.rows.to-t.rows.from
-	index := p.index[from : from+n]
-
-	l.codes = sized(l.codes, n*len(t.candidates))
-	l.candidates = sized(l.candidates, len(t.candidates))
-	for i, c := range t.candidates {
-		source, target := p.column(c), l.codes[i*n:(i+1)*n]
-		for j, r := range index {
-			target[j] = source[r]
-		}
-		l.candidates[i] = candidate{c.feature, int32(i)}
-	}
+	places := p.index[from : from+n]
+	q := &l.part
 
 	l.numbers = sized(l.numbers, len(p.names))
 	clear(l.numbers)
 	for _, k := range p.class[from : from+n] {
 		l.numbers[k] = 1
 	}
-	l.names = l.names[:0]
+	q.names = q.names[:0]
 	for k, occurs := range l.numbers {
 		if occurs != 0 {
-			l.numbers[k] = uint16(len(l.names))
-			l.names = append(l.names, p.names[k])
+			l.numbers[k] = uint16(len(q.names))
+			q.names = append(q.names, p.names[k])
 		}
 	}
-
-	l.own.index, l.own.class = sized(l.own.index, n), sized(l.own.class, n)
-	for i := range n {
-		l.own.index[i] = int32(i)
-		l.own.class[i] = l.numbers[p.class[from+i]]
+	q.rows, q.index, q.class = sized(q.rows, n), sized(q.index, n), sized(q.class, n)
+	for i, place := range places {
+		q.rows[i], q.index[i] = p.rows[place], int32(i)
+		q.class[i] = l.numbers[p.class[from+i]]
 	}
-	l.part = part{codes: l.codes, stride: n, index: l.own.index, class: l.own.class, names: l.names}
 	if p.weight != nil {
-		l.own.weight = append(l.own.weight[:0], p.weight[from:from+n]...)
-		l.part.weight = l.own.weight
+		q.weight = append(q.weight[:0], p.weight[from:from+n]...)
 	}
-	return &l.part, task{t.node, span{0, n}, l.candidates}
+
+	most := q.worthwhile()
+	questions := 0
+	for _, c := range t.candidates {
+		if c.code == listed {
+			questions += most
+		} else {
+			questions++
+		}
+	}
+	w.asker.begin(questions)
+	w.squeezes, w.squeezed = squeezes(places, w.squeezes), sized(w.squeezed, wordsOf(n))
+	q.bits, q.codes = slices.Grow(q.bits[:0], questions*wordsOf(n)), q.codes[:0]
+	l.candidates = l.candidates[:0]
+	for _, c := range t.candidates {
+		if c.code == listed {
+			l.candidates = w.take(f, q, l.candidates, c.feature, p.column(c), places, most)
+			continue
+		}
+		clear(w.squeezed)
+		apply(w.squeezes, p.question(c), w.squeezed)
+		ones := 0
+		for _, x := range w.squeezed {
+			ones += bits.OnesCount64(x)
+		}
+		if ones > 0 && ones < n {
+			l.candidates = w.asker.add(q, l.candidates, c, w.squeezed)
+		}
+	}
+	return q, task{t.node, span{0, n}, l.candidates}
 }
 
 // sized is s with n elements, of any content.
@@ -175,32 +234,28 @@ func (w *worker) begin(f *fitter, p *part, t task) (s *state, more bool) {
 	if pure || deep {
 		return s, false
 	}
-	w.runs = w.runs[:0]
-	for i, k := range s.class {
-		if i == 0 || k != s.class[i-1] {
-			w.runs = append(w.runs, run{total: int64(s.total[k])})
+	if len(p.bits) > 0 {
+		w.layout.of(s.index, s.class)
+		s.layout = &w.layout
+		if len(p.rows) <= 64 && len(s.index) <= fewRows {
+			for _, place := range s.index {
+				s.rows |= 1 << place
+			}
 		}
-		w.runs[len(w.runs)-1].end = i + 1
 	}
-	s.runs = w.runs
 	return s, true
 }
 
 // partition makes the node ask for the split and moves its rows: those that go left first, each side
 // in the order in which it was. It returns where the right side begins.
 func (w *worker) partition(f *fitter, p *part, t task, s split) int {
-	n := &t.node.Node
-	values := f.table.values[s.feature]
-	n.Feature, n.Equal = s.feature, s.equal
-	n.Threshold = float64(values[s.code])
-	if !s.equal {
-		n.Threshold = (n.Threshold + float64(values[s.after])) / 2
-	}
-	column := p.column(candidate{s.feature, s.column})
+	column := f.table.column(int(s.feature))
+	low, high := uint16(0), uint16(maxCodes-1) // the largest code that goes left, the smallest that goes right
 	to, aside := t.rows.from, 0
 	for i := t.rows.from; i < t.rows.to; i++ {
-		code := column[p.index[i]]
+		code := column[p.rows[p.index[i]]]
 		if code == s.code || code < s.code && !s.equal {
+			low = max(low, code)
 			p.index[to], p.class[to] = p.index[i], p.class[i]
 			if p.weight != nil {
 				p.weight[to] = p.weight[i]
@@ -208,6 +263,7 @@ func (w *worker) partition(f *fitter, p *part, t task, s split) int {
 			to++
 			continue
 		}
+		high = min(high, code)
 		w.moved.index[aside], w.moved.class[aside] = p.index[i], p.class[i]
 		if p.weight != nil {
 			w.moved.weight[aside] = p.weight[i]
@@ -218,6 +274,12 @@ func (w *worker) partition(f *fitter, p *part, t task, s split) int {
 	copy(p.class[to:], w.moved.class[:aside])
 	if p.weight != nil {
 		copy(p.weight[to:], w.moved.weight[:aside])
+	}
+	values := f.table.values[s.feature]
+	n := &t.node.Node
+	n.Feature, n.Equal, n.Threshold = s.feature, s.equal, float64(values[low])
+	if !s.equal {
+		n.Threshold = (n.Threshold + float64(values[high])) / 2
 	}
 	return to
 }

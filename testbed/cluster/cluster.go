@@ -190,7 +190,7 @@ func (c *Cluster) claim() error {
 	return nil
 }
 
-// occupy makes the folders of a cluster whose name is taken, and its record.
+// occupy makes the folders of a cluster whose name is taken, and its record; where it fails, it leaves no state.
 func (c *Cluster) occupy() error {
 	records, err := Records(c.options.Cache)
 	if err != nil {
@@ -204,6 +204,14 @@ func (c *Cluster) occupy() error {
 			return fmt.Errorf("clearing what an earlier cluster left: %w", err)
 		}
 	}
+	if err := c.furnishState(); err != nil {
+		return errors.Join(err, forget(c.options.Cache, c.options.Name))
+	}
+	return nil
+}
+
+// furnishState makes the folders and writes the record.
+func (c *Cluster) furnishState() error {
 	for _, folder := range []string{c.options.Dir, c.logs(), c.state, c.path("pki"), c.path("bin"), c.path("home"), c.path("volumes")} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
@@ -214,6 +222,7 @@ func (c *Cluster) occupy() error {
 			return err
 		}
 	}
+	var err error
 	if c.ports, err = choosePorts(c.options); err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func TestTakenPort(t *testing.T) {
 			t.Errorf("a taken port: %v", err)
 		}
 	}
+	if left, err := filepath.Glob(filepath.Join(runFolder(o.Cache), "*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 }
 
 // What is no Kubernetes ends at once: the error says so with the end of its log, and nothing stays.

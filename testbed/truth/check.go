@@ -69,7 +69,7 @@ func (r *Recording) Check() ([]Invariant, error) {
 			s, e := q.command.Start.UnixNano(), q.command.End.UnixNano()
 			inside.check(q.Received >= s-reach && q.Received <= e+reach, "%s %s %s at %s of %s", q.ID, q.Verb, q.URI, clock(q.Received), q.command.ID)
 		}
-		if q.Received >= start && !q.harness && (q.User == "" || r.Journal.isPerson(q.User)) {
+		if q.Received >= start && !q.harness && (q.User == "" && !r.Journal.ranOut(q) || r.Journal.isPerson(q.User)) {
 			person.check(q.command != nil, "%s %s %s by %q, %q", q.ID, q.Verb, q.URI, q.User, q.Agent)
 		}
 		if !q.verdict.sure() {

@@ -80,6 +80,15 @@ func (j *Journal) isPerson(user string) bool {
 	return slices.ContainsFunc(j.Commands, func(c *Command) bool { return c.User == user })
 }
 
+// ranOut tells whether a request of which the server does not know the user is a component's whose credentials
+// a fault let run out.
+func (j *Journal) ranOut(q *Request) bool {
+	program, _, _ := strings.Cut(q.Agent, "/")
+	return slices.ContainsFunc(j.Faults, func(f Fault) bool {
+		return f.What == "expire" && f.Component == program && f.At.UnixNano() <= q.Received
+	})
+}
+
 // at is the last command that had started at a time; nil before the first.
 func (j *Journal) at(t int64) *Command {
 	i, _ := slices.BinarySearchFunc(j.Commands, t, func(c *Command, t int64) int {

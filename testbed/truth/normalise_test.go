@@ -3,6 +3,7 @@ package truth
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func testJournal(t *testing.T, lines ...string) *Journal {
@@ -112,6 +113,22 @@ func TestJournal(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		case len(j.Commands) != c.commands || j.Sequential() != c.sequential:
 			t.Errorf("%s: %d commands, sequential %t", c.name, len(j.Commands), j.Sequential())
+		}
+	}
+}
+
+// TestRanOut: whose a request without user is, the faults and the program tell.
+func TestRanOut(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	j := &Journal{Faults: []Fault{{Component: "kube-scheduler", What: "expire", At: at}, {Component: "kube-controller-manager", What: "kill", At: at}}}
+	for agent, want := range map[string]bool{
+		"kube-scheduler/v1.34.4 (linux/amd64)": true, "kube-controller-manager/v1.34.4": false, "kubectl/v1.34.4": false, "": false,
+	} {
+		if got := j.ranOut(&Request{Agent: agent, Received: at.Add(time.Minute).UnixNano()}); got != want {
+			t.Errorf("%q: %t", agent, got)
+		}
+		if j.ranOut(&Request{Agent: agent, Received: at.Add(-time.Minute).UnixNano()}) {
+			t.Errorf("%q ran out before the fault", agent)
 		}
 	}
 }

@@ -108,6 +108,13 @@ api = "v1"
 kind = "Namespace"
 body = "{}"
 
+[kind.pod]
+resource = "pods"
+api = "v1"
+kind = "Pod"
+namespaced = true
+body = 'spec: {containers: [{name: main, image: "nginx:1.27"}]}'
+
 [kind.secret]
 resource = "secrets"
 api = "v1"
@@ -156,6 +163,14 @@ steps = [
   { do = "delete", on = "key", by = "admin" },
 ]
 `
+
+// TestLiveProfile: the profile that the live tests record can be planned, which needs no cluster.
+func TestLiveProfile(t *testing.T) {
+	code, out, stderr := command(t, "plan", "--profile", "live", "--scenarios", liveProfile(t), "--summary")
+	if code != exitOK || !strings.Contains(out, "2 scale-deployment") {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
+	}
+}
 
 // doings are the journal's commands in their order: who did what, without times and what only a run knows.
 func doings(t *testing.T, dir string) []string {
