@@ -146,30 +146,42 @@ func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Ta
 			return nil, err
 		}
 		votes := model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack}
+		fresh := freshEvents(c, taggers)
+		switch {
+		case !unseen:
+		case !slices.Contains(fresh, true):
+			return nil, fmt.Errorf("the models were trained on every event: give one of train --fold, or score without --unseen")
+		default:
+			o.Fresh = fresh
+		}
 		if err := a.labelUnseen(cmd, c, taggers, votes, r.sure, &o); err != nil {
 			return nil, err
-		}
-		if !unseen {
-			o.Fresh = nil
-		} else if !slices.Contains(o.Fresh, true) {
-			return nil, fmt.Errorf("the models were trained on every event: give one of train --fold, or score without --unseen")
-		} else {
-			o.Seen = 0
 		}
 	}
 	return score.Corpus(cmd.Context(), c, o)
 }
 
-// labelUnseen labels each event by the first model that was not trained on it, and counts those of which
-// there is none, which the first model labels.
+// freshEvents says of each event whether some model was not trained on it.
+func freshEvents(c *dataset.Corpus, taggers []*model.Tagger) []bool {
+	fresh := make([]bool, len(c.Events))
+	for i, e := range c.Events {
+		fresh[i] = slices.ContainsFunc(taggers, func(t *model.Tagger) bool { return !t.Provenance.SeenInTraining(e) })
+	}
+	return fresh
+}
+
+// labelUnseen labels each event by the first model that was not trained on it. Those of which there is none,
+// which the first model labels, are counted if they are scored.
 func (a *app) labelUnseen(cmd *cobra.Command, c *dataset.Corpus, taggers []*model.Tagger, votes model.VoteOptions, sure float64, o *score.Options) error {
-	o.Labels, o.Sure, o.Fresh = make([]label.Label, len(c.Events)), make([]bool, len(c.Events)), make([]bool, len(c.Events))
+	o.Labels, o.Sure = make([]label.Label, len(c.Events)), make([]bool, len(c.Events))
 	of := make([]int, len(c.Events)) // whose label an event gets
 	for i, e := range c.Events {
 		of[i] = slices.IndexFunc(taggers, func(t *model.Tagger) bool { return !t.Provenance.SeenInTraining(e) })
-		if o.Fresh[i] = of[i] >= 0; !o.Fresh[i] {
+		if of[i] < 0 {
 			of[i] = 0
-			o.Seen++
+			if o.Fresh == nil {
+				o.Seen++
+			}
 		}
 	}
 	for n, t := range taggers {
