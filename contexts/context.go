@@ -96,12 +96,13 @@ const (
 	Label                     // the network gave it the label of the context, and nothing contradicts
 	Score                     // the level paper's weights
 	Told                      // the log itself says so, as a stripped one does; not why
+	Uniform                   // nothing ties it; one of as many equal events as there are contexts, dealt out in order
 )
 
 var reasons = [...]string{
 	Own: "own", Preliminary: "preliminary", SameUser: "user", ObjectRef: "objectRef", UID: "uid", Owner: "owner", Named: "named",
 	Involved: "involved", Claim: "claim", Bound: "bound", Namespace: "namespace", Custom: "custom", Selected: "selected",
-	Nested: "nested", Time: "time", Label: "label", Score: "score", Told: "told",
+	Nested: "nested", Time: "time", Label: "label", Score: "score", Told: "told", Uniform: "uniform",
 }
 
 func (r Reason) String() string {
@@ -122,7 +123,7 @@ func Reasons() []Reason {
 
 // confidence is how often a member with the reason is where it belongs: at level identity on base-dev,
 // busy-dev, metadata-dev, other-version-dev and work-dev together (Score: at level paper with true labels
-// on base-dev; Label has too few events there to tell).
+// on base-dev, Uniform on base-dev, busy-dev, metadata-dev and work-dev; Label has too few events there to tell).
 func (r Reason) confidence() float32 {
 	switch r {
 	case Own, Preliminary, SameUser, UID, Owner, Involved, Bound, Namespace:
@@ -135,6 +136,8 @@ func (r Reason) confidence() float32 {
 		return .94
 	case Score:
 		return .85
+	case Uniform:
+		return .82
 	case Told:
 		return 1
 	}

@@ -343,6 +343,37 @@ func TestPaper(t *testing.T) {
 }
 
 // TestLabelChooses: at level full a label chooses between two changes that components are still at.
+// TestUniform: as many equal events as triggers that nothing ties are dealt in order; more or fewer are not.
+func TestUniform(t *testing.T) {
+	space := label.Default()
+	run := func(texts ...string) ([]string, []*Context) {
+		b := New(Options{Level: Paper, Space: space})
+		var own label.Label
+		for i, text := range texts {
+			e := line(text, "")
+			if i == 0 {
+				own = space.Own(e)
+			}
+			b.Push(e, own)
+		}
+		list := b.Flush()
+		return members(list), list
+	}
+	triggers := []string{"0 alice create configmaps shop/a 201", "1 bob create configmaps shop/b 201"}
+	got, list := run(append(triggers, "2 ~x-controller get secrets shop/x 200", "3 ~x-controller get secrets shop/y 200")...)
+	if diff := cmp.Diff([]string{"*0 2", "*1 3"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if m := list[0].Members[1]; m.Reason != Uniform || m.Confidence > .9 {
+		t.Errorf("the event is there by %s, confidence %g", m.Reason, m.Confidence)
+	}
+	// Another user, another kind: not equal.
+	got, _ = run(append(triggers, "2 ~x-controller get secrets shop/x 200", "3 ~y-controller get secrets shop/y 200", "4 ~z-controller get services shop/z 200")...)
+	if diff := cmp.Diff([]string{"*0", "*1", "2", "3", "4"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLabelChooses(t *testing.T) {
 	space := label.Default()
 	web := func(version int) string {

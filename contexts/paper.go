@@ -30,6 +30,7 @@ type light struct {
 	person bool
 	at     time.Time
 	own    bool // its own label is its label
+	is     label.Label
 
 	object   identity.Object // without uid
 	uid      string
@@ -56,7 +57,7 @@ const (
 )
 
 func (p *paper) push(e *audit.Event, number int, l, own label.Label) {
-	x := &light{event: withoutBodies(e), number: number, line: -1, at: e.RequestReceived, own: l == own, person: isPerson(e)}
+	x := &light{event: withoutBodies(e), number: number, line: -1, at: e.RequestReceived, own: l == own, is: own, person: isPerson(e)}
 	if n := len(e.Stages); n > 0 {
 		x.line = e.Stages[n-1].Position.Line
 	}
@@ -208,6 +209,7 @@ func deal(events []*light) []*cluster {
 		}
 		return []*cluster{c}
 	}
+	left := make(map[*cluster]bool) // begun by an event that fits none
 	for len(events) > 0 {
 		n := 1
 		for n < len(events) && n < paperEvents && events[n].at.Sub(events[0].at) <= paperSpan {
@@ -230,14 +232,60 @@ func deal(events []*light) []*cluster {
 				}
 			}
 			if best < 0 {
-				alone(x, Own)
+				left[alone(x, Own)] = true
 			} else {
 				out[best].take(x, Score)
 			}
 		}
+		out = append(out[:first], uniform(out[first:], left)...)
 		events = events[n:]
 	}
 	return out
+}
+
+// uniform is the paper's last resort (its section 5.9): where as many equal events are left as there are
+// triggers, the first goes to the first, and so on. Equal are events of one user whose own label is one;
+// left are those that found no company but their own.
+func uniform(clusters []*cluster, left map[*cluster]bool) []*cluster {
+	type kind struct {
+		own  label.Label
+		user string
+	}
+	kindOf := func(x *light) kind { return kind{x.is, x.event.User.Username} }
+	var triggers []*cluster
+	equal := make(map[kind][]*cluster)
+	var kinds []kind // in the order in which they come
+	events := make(map[kind]int)
+	for _, c := range clusters {
+		if !left[c] {
+			triggers = append(triggers, c)
+			continue
+		}
+		k := kindOf(c.events[0])
+		if !slices.ContainsFunc(c.events, func(x *light) bool { return kindOf(x) != k }) {
+			if equal[k] == nil {
+				kinds = append(kinds, k)
+			}
+			equal[k] = append(equal[k], c)
+			events[k] += len(c.events)
+		}
+	}
+	dealt := make(map[*cluster]bool)
+	for _, k := range kinds {
+		if events[k] != len(triggers) {
+			continue
+		}
+		var all []*light
+		for _, c := range equal[k] {
+			all = append(all, c.events...)
+			dealt[c] = true
+		}
+		slices.SortFunc(all, func(a, b *light) int { return cmp.Compare(a.number, b.number) })
+		for i, x := range all {
+			triggers[i].take(x, Uniform)
+		}
+	}
+	return slices.DeleteFunc(clusters, func(c *cluster) bool { return dealt[c] })
 }
 
 // flush deals all events that are kept.

@@ -54,6 +54,7 @@ type Config struct {
 	Experiments []Experiment `toml:"experiment"`
 
 	source source
+	locate func(error) error // see [Config.located]; nil: not read from a file
 }
 
 // source is where a config was read from: what reads it again.

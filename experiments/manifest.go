@@ -57,7 +57,8 @@ type line struct {
 	Trial
 }
 
-// Freeze plans the config's trials for the devices, which it reads the corpora for.
+// Freeze plans the config's trials for the devices, which it reads the corpora for. It fails with an [ErrCut]
+// for a setting that they cannot be cut by.
 func Freeze(ctx context.Context, c *Config, on []device.Target) (*Manifest, error) {
 	m := &Manifest{config: c, corpora: newCorpora(), head: head{
 		Version: manifestVersion, Name: c.Name, Source: c.source, Numerics: numericsVersion, Identity: identityVersion, Corpora: make(map[string]string),
@@ -75,6 +76,9 @@ func Freeze(ctx context.Context, c *Config, on []device.Target) (*Manifest, erro
 		m.head.Corpora[names.String()] = d
 		return d, err
 	})
+	if err == nil {
+		err = m.checkCuts(ctx)
+	}
 	return m, err
 }
 

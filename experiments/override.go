@@ -195,8 +195,7 @@ func layExperiments(below, above []map[string]any) []map[string]any {
 	return all
 }
 
-// build lays the layers over each other and checks the whole. A key that is wrong is looked for from the
-// top layer down.
+// build lays the layers over each other and checks the whole.
 func build(layers []layer) (*Config, error) {
 	top := ""
 	var tree map[string]any
@@ -218,13 +217,18 @@ func build(layers []layer) (*Config, error) {
 	if err := decodeStrict(top, text, c); err != nil {
 		return nil, err
 	}
-	err = c.check()
+	c.locate = func(err error) error { return locate(layers, top, c, err) }
+	if err := c.check(); err != nil {
+		return nil, c.locate(err)
+	}
+	return c, nil
+}
+
+// locate adds to an error about a config where its key is: in the last of the layers that gives it.
+func locate(layers []layer, top string, c *Config, err error) error {
 	var k *keyError
-	switch {
-	case err == nil:
-		return c, nil
-	case !errors.As(err, &k):
-		return nil, fmt.Errorf("%s: %w", top, err)
+	if !errors.As(err, &k) {
+		return fmt.Errorf("%s: %w", top, err)
 	}
 	experiment := ""
 	if k.experiment > 0 {
@@ -242,15 +246,15 @@ func build(layers []layer) (*Config, error) {
 		}
 		if l.text == "" {
 			if sets(l.tree, number, k.key) {
-				return nil, fmt.Errorf("%s: %w", l.name, err)
+				return fmt.Errorf("%s: %w", l.name, err)
 			}
 			continue
 		}
 		if line := lineOf(l.text, number, k.key); line > 0 {
-			return nil, fmt.Errorf("%s:%d: %w", l.name, line, err)
+			return fmt.Errorf("%s:%d: %w", l.name, line, err)
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", top, err)
+	return fmt.Errorf("%s: %w", top, err)
 }
 
 // sets tells whether an override gives the key of its experiment of that number, or of the file for 0.

@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"k8ntext/contexts"
+	"k8ntext/contexts/page"
 	"k8ntext/contexts/score"
 	"k8ntext/dataset"
+	"k8ntext/dataset/identity"
 	"k8ntext/dataset/label"
 	"k8ntext/metrics"
 	"k8ntext/model"
@@ -258,16 +260,21 @@ func ranged(f, low, high float64) string {
 }
 
 func (a *app) contextsCompareCommand() *cobra.Command {
-	var most int
+	var (
+		most int
+		html string
+	)
 	c := &cobra.Command{
 		Use:   "compare A B",
 		Short: "Compare two groupings of one log: what is split, what is merged",
 		Long: `Compares what contexts show -o json wrote of the same log at two levels, or by two
 models: how far they agree, how the sizes are distributed, and which contexts of A
-are spread over several of B, or share one with others.`,
+are spread over several of B, or share one with others. --html writes it as a page
+that needs no network: splits, merges, and a curve of the sizes.`,
 		Example: `  k8ntext contexts show -o json --background --level identity audit.log > one.jsonl
   k8ntext contexts show -o json --background --level full audit.log > two.jsonl
-  k8ntext contexts compare one.jsonl two.jsonl`,
+  k8ntext contexts compare one.jsonl two.jsonl
+  k8ntext contexts compare one.jsonl two.jsonl --html compared.html`,
 		Args: exactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, list, err := readContexts(cmd.Context(), args[0])
@@ -278,11 +285,29 @@ are spread over several of B, or share one with others.`,
 			if err != nil {
 				return err
 			}
-			return a.compareContexts(args, of, other, list, otherList, most)
+			return a.compareContexts(args, of, other, list, otherList, most, html)
 		},
 	}
 	c.Flags().IntVar(&most, "most", 20, "contexts to show that differ, the largest first")
+	c.Flags().StringVar(&html, "html", "", "write a page to this file too")
 	return c
+}
+
+// grouping is what a page shows of contexts.
+func grouping(name string, list []*rebuiltView) page.Grouping {
+	g := page.Grouping{Name: name}
+	for _, v := range list {
+		c := contexts.Context{
+			Actor: contexts.Actor{User: v.User, Impersonated: v.Impersonated}, Verb: v.Verb, Sub: v.Object.Subresource, URI: v.URI,
+			Object: identity.Object{Group: v.Object.Group, Resource: v.Object.Resource, Namespace: v.Object.Namespace, Name: v.Object.Name},
+		}
+		x := page.Group{ID: v.ID, Who: who(&c), What: what(&c), On: onWhat(&c)}
+		for _, e := range v.Events {
+			x.Events = append(x.Events, e.Event)
+		}
+		g.Contexts = append(g.Contexts, x)
+	}
+	return g
 }
 
 // comparison is what contexts compare -o json writes.
@@ -314,7 +339,7 @@ type differ struct {
 	Merged bool   `json:"merged"`
 }
 
-func (a *app) compareContexts(names []string, of, other map[int]int32, list, otherList []*rebuiltView, most int) error {
+func (a *app) compareContexts(names []string, of, other map[int]int32, list, otherList []*rebuiltView, most int, html string) error {
 	v := comparison{A: names[0], B: names[1]}
 	var events []int
 	for e := range of {
@@ -340,6 +365,16 @@ func (a *app) compareContexts(names []string, of, other map[int]int32, list, oth
 		if x := &clusters.Of[i]; !x.Exact() && len(v.Differ) < most {
 			c := list[x.Cluster]
 			v.Differ = append(v.Differ, differ{c.ID, c.Label, x.Size, x.Parts, x.Merged})
+		}
+	}
+	if html != "" {
+		err := writeTo(html, func(out *bufio.Writer) error {
+			return page.Compare(out, page.Comparison{
+				A: grouping(names[0], list), B: grouping(names[1], otherList), Scores: v.ClusterScores, ARI: v.ARI, AMI: v.AMI, Most: max(most, 100),
+			})
+		})
+		if err != nil {
+			return err
 		}
 	}
 	if a.output == "json" {

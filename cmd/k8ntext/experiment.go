@@ -100,7 +100,7 @@ func (f *experimentFlags) planned(cmd *cobra.Command, args []string) (*experimen
 		return nil, store, nil, err
 	}
 	m, err := experiments.Plan(cmd.Context(), c, store, func() ([]device.Target, error) { return c.OpenDevices(nil, "") })
-	return m, store, args[1:], err
+	return m, store, args[1:], usage(err)
 }
 
 func (a *app) experimentPlanCommand() *cobra.Command {
@@ -132,7 +132,7 @@ Lists the trials: [x] has a result, [!] has failed, [?] has a damaged result, [ 
 			}
 			m, err := experiments.Freeze(cmd.Context(), config, on)
 			if err != nil {
-				return err
+				return usage(err)
 			}
 			if out == "" {
 				out = store.ManifestPath()

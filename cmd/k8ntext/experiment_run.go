@@ -91,7 +91,7 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 				}
 				return a.sweep(cmd.Context(), config.Name, store, on, s, func(ctx context.Context, o experiments.RunOptions) error {
 					o.FinalAgain, o.Only = again && config.Final, only
-					return named(experiments.Run(ctx, config, o))
+					return usage(experiments.Run(ctx, config, o))
 				})
 			}
 			if cmd.Flags().Changed("kernels") || len(devices) > 0 {
@@ -110,7 +110,7 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 					return m.RunOne(ctx, index, o)
 				}
 				o.Only = only
-				return named(m.Run(ctx, o))
+				return usage(m.Run(ctx, o))
 			})
 		},
 	}
@@ -124,9 +124,9 @@ with exit code 1 where another try would fail the same way, and with 3 where not
 	return c
 }
 
-// named makes a wrong name of an experiment wrong usage.
-func named(err error) error {
-	if errors.Is(err, experiments.ErrNoExperiment) {
+// usage makes the name of no experiment, and a setting that no corpus can be cut by, wrong usage.
+func usage(err error) error {
+	if errors.Is(err, experiments.ErrNoExperiment) || errors.Is(err, experiments.ErrCut) {
 		return usageError{err}
 	}
 	return err
