@@ -95,8 +95,8 @@ EXPLAINED := base-dev busy-dev
 
 explain-evidence: build ## what explain/README.md says of the embedded model: explain/evidence
 	for c in $(EXPLAINED); do \
-	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --folds 5 --out bin/explained/$$c && \
-	  bin/k8ntext explain report --corpus $$c --include-seen --rows 2500 --probes 100 --component tie --out bin/explained/$$c-tie && \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 1500 --probes 40 --folds 3 --out bin/explained/$$c && \
+	  bin/k8ntext explain report --corpus $$c --include-seen --rows 1500 --probes 40 --component tie --out bin/explained/$$c-tie && \
 	  cp bin/explained/$$c/explain.html explain/evidence/$$c.html && cp bin/explained/$$c/report.json explain/evidence/$$c.json && \
 	  cp bin/explained/$$c-tie/explain.html explain/evidence/$$c-tie.html && cp bin/explained/$$c-tie/report.json explain/evidence/$$c-tie.json || exit 1; \
 	done

@@ -210,6 +210,11 @@ func (w *maskWalk) object(n *node, secret bool) {
 			w.value(c, true)
 		case key == "kubernetes.io/hostname" || key == "host" || key == "hostname" || key == "holderidentity" && bareHost.MatchString(c.string()):
 			w.host(c, secret)
+		case key == "cells" && len(c.children) > 1: // a row of a table; the first is the object's own name
+			w.value(c.children[0], secret)
+			for _, cell := range c.children[1:] {
+				w.host(cell, secret)
+			}
 		default:
 			w.value(c, secret)
 		}

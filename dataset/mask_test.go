@@ -128,6 +128,11 @@ func TestMask(t *testing.T) {
 			`{"spec":{"holderIdentity":"box"},"m":["box"]}`,
 			`{"spec":{"holderIdentity":"host-1"},"m":["box"]}`,
 		},
+		{
+			"a table of leases",
+			`{"spec":{"holderIdentity":"box"},"rows":[{"cells":["box","box","3m",7]},{"cells":["box"]},{"cells":[]}]}`,
+			`{"spec":{"holderIdentity":"host-1"},"rows":[{"cells":["box","host-1","3m",7]},{"cells":["box"]},{"cells":[]}]}`,
+		},
 		{"a node's own lease", `{"user":{"username":"system:node:box"},"spec":{"holderIdentity":"box"}}`, ""},
 		{"a node keeps its name", `{"user":{"username":"system:node:box"},"spec":{"holderIdentity":"box_a7b4f8fb-14cf-483b-be7d-a2ab66d06ceb"}}`, ""},
 	} {

@@ -35,12 +35,13 @@ func referenceLines(lines [][]byte) [][]byte {
 // settings, with one short epoch, on a toy log; the first experiment of every file also on a log in the
 // reference's format, as CORPUS=path does.
 func TestConfigsRun(t *testing.T) {
+	serial(t)
 	files, err := filepath.Glob("../configs/*.toml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no configs: %v", err)
 	}
-	ours, other := writeCorpus(t, toyLines(150, 1)), writeCorpus(t, toyLines(60, 2))
-	theirs := writeCorpus(t, referenceLines(toyLines(150, 3)))
+	ours, other := writeCorpus(t, toyLines(120, 1)), writeCorpus(t, toyLines(60, 2))
+	theirs := writeCorpus(t, referenceLines(toyLines(120, 3)))
 	kernels, err := device.Select("")
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +105,11 @@ func tiny(x Experiment, corpus, test string) Experiment {
 	if x.Model == nil {
 		x.Model = make(map[string]any)
 	}
-	for key, value := range map[string]any{"units1": 8, "units2": 8, "batch": 8, "max_epochs": 1, "windows_per_epoch": 16, "validation_stride": 16} {
+	window := 8
+	for _, v := range x.Votes {
+		window = max(window, v.Stride)
+	}
+	for key, value := range map[string]any{"window": window, "units1": 8, "units2": 8, "batch": 8, "max_epochs": 1, "windows_per_epoch": 16, "validation_stride": 16} {
 		if _, varies := x.Grid["model."+key]; !varies {
 			x.Model[key] = value
 		}
@@ -121,6 +126,7 @@ func tiny(x Experiment, corpus, test string) Experiment {
 
 // TestConfigCounts: the head of every file says how many trials it has.
 func TestConfigCounts(t *testing.T) {
+	serial(t)
 	files, err := filepath.Glob("../configs/*.toml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no configs: %v", err)

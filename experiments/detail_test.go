@@ -57,7 +57,8 @@ func TestMargins(t *testing.T) {
 
 // TestResultsHaveDetail: what figures of confusion and margins need is in a result, and adds up.
 func TestResultsHaveDetail(t *testing.T) {
-	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	serial(t)
+	c := sweep(t, writeCorpus(t, toyLines(blocks(120), 1)))
 	s := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
 		t.Fatal(err)

@@ -137,7 +137,7 @@ func TestRunOnDevice(t *testing.T) {
 	if err != nil {
 		t.Skipf("no OpenCL device here: %v", err)
 	}
-	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	c := sweep(t, writeCorpus(t, toyLines(blocks(120), 1)))
 	run := func(workers int, devices ...device.Target) (Store, error) {
 		s := Store{Dir: t.TempDir()}
 		return s, Run(t.Context(), c, RunOptions{Store: s, Devices: devices, Workers: workers})

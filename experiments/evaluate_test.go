@@ -16,7 +16,7 @@ import (
 
 // TestEvaluateIsATrial: the seed of a record makes the same records anew without a results folder.
 func TestEvaluateIsATrial(t *testing.T) {
-	corpus := writeCorpus(t, toyLines(120, 1))
+	corpus := writeCorpus(t, toyLines(blocks(120), 1))
 	c := sweep(t, corpus)
 	s := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t))}); err != nil {
@@ -88,7 +88,7 @@ func TestEvaluateErrors(t *testing.T) {
 func TestEvaluateAcrossRecordings(t *testing.T) {
 	paths := make([]string, 4)
 	for i := range paths {
-		paths[i] = writeCorpus(t, toyLines(60+10*i, uint64(i+1)))
+		paths[i] = writeCorpus(t, toyLines(blocks(60+10*i), uint64(i+1)))
 	}
 	config := parse(t, "name = \"x\"\ncorpus = \"x\"\n[[experiment]]\nname = \"x\"\nprotocol = \"blocked\"\n[experiment.model]"+toyModel)
 	evaluate := func(protocol string, corpus, test Corpora) map[string][]metrics.Record {

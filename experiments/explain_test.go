@@ -11,7 +11,8 @@ import (
 
 // A trial that explains its network leaves the trees' records, a page and a table in the report.
 func TestExplain(t *testing.T) {
-	corpus := writeCorpus(t, toyLines(160, 1))
+	serial(t)
+	corpus := writeCorpus(t, toyLines(blocks(160), 1))
 	c := parse(t, fmt.Sprintf(`
 name = "toy"
 corpus = %q

@@ -11,7 +11,7 @@ import (
 )
 
 func TestFinal(t *testing.T) {
-	dev := writeCorpus(t, toyLines(120, 1))
+	dev := writeCorpus(t, toyLines(blocks(120), 1))
 	tested := filepath.Join(t.TempDir(), "toy-final.jsonl")
 	if err := os.Rename(writeCorpus(t, toyLines(80, 2)), tested); err != nil {
 		t.Fatal(err)

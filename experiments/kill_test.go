@@ -40,9 +40,9 @@ func TestKilledChild(t *testing.T) {
 // whole: the results are those of a run that nobody killed, no result is ever computed a second time,
 // and nothing else is left in the folder.
 func TestKilledRuns(t *testing.T) {
-	kills := 20
+	kills, repetitions := 20, 4
 	if testing.Short() {
-		kills = 5
+		kills, repetitions = 3, 1
 	}
 	if text := os.Getenv(killsVariable); text != "" {
 		var err error
@@ -57,17 +57,17 @@ corpus = %q
 [[experiment]]
 name = "a"
 protocol = "paper"
-repetitions = 8
+repetitions = %d
 [experiment.model]%s
 [[experiment]]
 name = "b"
 protocol = "blocked"
 folds = 2
-repetitions = 4
+repetitions = %d
 methods = ["network", "own-label"]
 [experiment.model]%s
-`, corpus, toyModel, toyModel)
-	const trials = 16
+`, corpus, 2*repetitions, toyModel, repetitions, toyModel)
+	trials := 4 * repetitions
 	folder := func() string {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "toy.toml"), []byte(text), 0o644); err != nil {

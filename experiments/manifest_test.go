@@ -203,7 +203,7 @@ func FuzzParseManifest(f *testing.F) {
 
 // TestVerify: the same to the bit, a changed value, a result of other arithmetic.
 func TestVerify(t *testing.T) {
-	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	c := sweep(t, writeCorpus(t, toyLines(blocks(120), 1)))
 	s := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: s, Devices: on(portable(t)), Workers: 2}); err != nil {
 		t.Fatal(err)

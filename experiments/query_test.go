@@ -58,6 +58,7 @@ protocol = "query"
 
 // TestContextArtefacts draws what a whole report shows of contexts.
 func TestContextArtefacts(t *testing.T) {
+	serial(t)
 	paper, err := plots.LoadPaper()
 	if err != nil {
 		t.Fatal(err)

@@ -231,6 +231,7 @@ func readFile(t *testing.T, parts ...string) string {
 
 // TestReportPage: the page is well formed, loads nothing and holds hostile names as text alone.
 func TestReportPage(t *testing.T) {
+	serial(t)
 	trials, results := synthetic(t)
 	page := pageOf(t, drawn(t, trials, results))
 
@@ -294,6 +295,7 @@ func TestReportPage(t *testing.T) {
 
 // TestReportNumbersCarryN: no score without what it is over and what was trained on.
 func TestReportNumbersCarryN(t *testing.T) {
+	serial(t)
 	trials, results := synthetic(t)
 	rep := drawn(t, trials, results)
 	dir := written(t, rep)
@@ -446,6 +448,7 @@ func TestRedo(t *testing.T) {
 
 // TestReportOfParts: any subset of the results makes a report.
 func TestReportOfParts(t *testing.T) {
+	serial(t)
 	trials, results := synthetic(t)
 	all := len(shown(drawn(t, trials, results)))
 	for i, r := range results {
@@ -466,6 +469,7 @@ func TestReportOfParts(t *testing.T) {
 // TestReportIsDeterministic: committed results must not change by themselves. The page holds every table and
 // figure.
 func TestReportIsDeterministic(t *testing.T) {
+	serial(t)
 	trials, results := synthetic(t)
 	if a, b := pageOf(t, drawn(t, trials, results)), pageOf(t, drawn(t, trials, results)); a != b {
 		t.Error("two reports of the same results differ")
@@ -500,7 +504,8 @@ func TestRecordsFile(t *testing.T) {
 
 // TestReportFromFolder goes the whole way: run, report, page.
 func TestReportFromFolder(t *testing.T) {
-	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	serial(t)
+	c := sweep(t, writeCorpus(t, toyLines(blocks(120), 1)))
 	c.Experiments[0].Grid = map[string][]any{"model.window": {int64(5), int64(6)}}
 	s := Store{Dir: filepath.Join(t.TempDir(), "toy")}
 	from := Source{Config: c, Store: s, Command: "make reproduce"}

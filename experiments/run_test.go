@@ -40,7 +40,7 @@ func measured(t *testing.T, s Store) map[string]string {
 // TestRunIsResumable compares a run at one go with runs that were stopped in several ways and gone on
 // with, and with one of several workers.
 func TestRunIsResumable(t *testing.T) {
-	c := sweep(t, writeCorpus(t, toyLines(120, 1)))
+	c := sweep(t, writeCorpus(t, toyLines(blocks(120), 1)))
 	const trials = 2 + 2
 	whole := Store{Dir: t.TempDir()}
 	if err := Run(t.Context(), c, RunOptions{Store: whole, Devices: on(portable(t)), Workers: 1}); err != nil {

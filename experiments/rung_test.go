@@ -8,7 +8,8 @@ import (
 
 // A search of six settings goes on with its best two, and then with one.
 func TestNextRung(t *testing.T) {
-	corpus := writeCorpus(t, toyLines(120, 1))
+	serial(t)
+	corpus := writeCorpus(t, toyLines(blocks(120), 1))
 	c := parse(t, fmt.Sprintf("name = \"search\"\ncorpus = %q\nseed = 3\n[[experiment]]\nname = \"s\"\nprotocol = \"blocked\"\nfolds = 2\nsample = 6\n[experiment.model]%s"+
 		"[experiment.grid]\n\"model.learning_rate\" = [0.05, 0.02, 0.01, 0.0001]\n\"model.dropout\" = [0.1, 0.2]\n", corpus, toyModel))
 	dir := t.TempDir()

@@ -42,6 +42,23 @@ func toyLines(blocks int, seed uint64) [][]byte {
 	return lines
 }
 
+// serial leaves out, under -short, a test in which nothing runs side by side: short tests are those under the
+// race detector, which has nothing to find in it and takes ten times as long.
+func serial(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
+}
+
+// blocks is a number of blocks of a toy log, half as many under -short.
+func blocks(n int) int {
+	if testing.Short() {
+		return n / 2
+	}
+	return n
+}
+
 // writeCorpus writes lines as a corpus file and returns its path.
 func writeCorpus(t *testing.T, lines [][]byte) string {
 	t.Helper()

@@ -33,6 +33,7 @@ func namespaceContext() []ContextEvent {
 }
 
 func TestContextPictures(t *testing.T) {
+	serial(t)
 	for name, drawn := range map[string]func() (*Figure, error){
 		"context-graph.png":    func() (*Figure, error) { return ContextGraph("context", "A context", "", namespaceContext()) },
 		"context-timeline.png": func() (*Figure, error) { return ContextTimeline("context", "A context", "", namespaceContext()[:9]) },

@@ -31,6 +31,7 @@ func someTree(leaves int) []TreeNode {
 }
 
 func TestDecisionTree(t *testing.T) {
+	serial(t)
 	hostile := []TreeNode{{Lines: []string{"<script>alert(1)</script>\x1b[31m"}, Yes: 1, No: 2, Share: 1}, {Lines: []string{strings.Repeat("long ", 90)}}, {Lines: []string{""}, Share: 1}}
 	for name, nodes := range map[string][]TreeNode{"tree.png": someTree(9), "tree-hostile.png": hostile} {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +74,7 @@ func samePicture(t *testing.T, f *Figure, name string) {
 }
 
 func TestDiagrams(t *testing.T) {
+	serial(t)
 	matrix := [][]float64{{0, .1, 1, .3}, {math.NaN(), .02, .5, 0}}
 	m, err := Matrix("m", "", "", []string{"objectRef.resource", "verb"}, []string{"-2", "-1", "0", "1"}, matrix)
 	if err != nil {

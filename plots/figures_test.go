@@ -167,6 +167,7 @@ func drawnFigures(t *testing.T) map[string]*Figure {
 
 // TestFigures compares every figure with its golden picture. Look at the pictures after -update.
 func TestFigures(t *testing.T) {
+	serial(t)
 	for name, f := range drawnFigures(t) {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer

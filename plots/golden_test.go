@@ -63,8 +63,18 @@ func syntheticClasses() []ClassPoint {
 	return points
 }
 
+// serial leaves out pictures under -short: short tests are those under the race detector, and a picture is
+// drawn by one goroutine.
+func serial(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
+}
+
 // TestClassAccuracyPicture compares Figure 9 with its golden picture. Look at the picture after -update.
 func TestClassAccuracyPicture(t *testing.T) {
+	serial(t)
 	for name, change := range map[string]func([]ClassPoint) []ClassPoint{
 		"figure9.png":      func(p []ClassPoint) []ClassPoint { return p },
 		"figure9-zero.png": func(p []ClassPoint) []ClassPoint { p[2].Accuracy = 0; return p[:20] },
@@ -97,6 +107,7 @@ func TestClassAccuracyPicture(t *testing.T) {
 
 // TestFigureFormats draws twice in every format: results are committed, so bytes must not change by themselves.
 func TestFigureFormats(t *testing.T) {
+	serial(t)
 	starts := map[string]string{"svg": "<?xml", "png": "\x89PNG", "pdf": "%PDF"}
 	for _, format := range Formats() {
 		var drawn [2]bytes.Buffer

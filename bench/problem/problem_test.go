@@ -11,6 +11,9 @@ import (
 )
 
 func TestTheSameProblemEveryTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	a, err := New(t.Context(), 5, 3)
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +37,9 @@ func TestTheSameProblemEveryTime(t *testing.T) {
 }
 
 func TestWriteIsReadableByNumPy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 	p, err := New(t.Context(), 2, 3)
 	if err != nil {
 		t.Fatal(err)
