@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -320,6 +321,51 @@ func TestManyOpen(t *testing.T) {
 	}
 	if b.Summary().Pressed == 0 {
 		t.Error("nothing was given early, or it was not counted")
+	}
+}
+
+// TestHundredThousandOpen: so many contexts are open at once within the default bounds, and each is given
+// once, with its event.
+func TestHundredThousandOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second")
+	}
+	const n = 100_000
+	b := New(Options{Level: Identity})
+	given := 0
+	e := line("0 user create configmaps shop/c 201", "")
+	for i := range n {
+		x := *e
+		x.User.Username, x.Stages = "user"+strconv.Itoa(i), nil
+		x.ObjectRef = &audit.ObjectRef{Resource: "configmaps", Namespace: "shop", Name: "c" + strconv.Itoa(i)}
+		x.RequestReceived = start.Add(time.Duration(i) * time.Microsecond)
+		given += len(b.Push(&x, label.Unknown))
+	}
+	if given > 0 || b.open.Len() != n {
+		t.Errorf("%d contexts are open, %d were given", b.open.Len(), given)
+	}
+	if given = len(b.Flush()); given != n || b.Summary().Pressed > 0 {
+		t.Errorf("%d contexts of %d were given: %+v", given, n, b.Summary())
+	}
+}
+
+// TestClockRunsBack: a clock that is set back, by a little or by years, costs no event its context, and does
+// not keep contexts open for ever.
+func TestClockRunsBack(t *testing.T) {
+	for _, level := range Levels() {
+		var events []*audit.Event
+		for i, at := range []string{"0", "10", "5", "9.5", "-100000000", "-99999999", "11", "100000", "12"} {
+			events = append(events, line(fmt.Sprintf("%s alice create configmaps shop/c%d 201", at, i), ""),
+				line(fmt.Sprintf("%s ~x-controller update configmaps shop/c%d 200", at, i), ""))
+		}
+		b := New(Options{Level: level})
+		var parts []*Context
+		for _, e := range events {
+			parts = append(parts, b.Push(e, label.Unknown)...)
+		}
+		if err := check(len(events), append(parts, b.Flush()...)); err != nil {
+			t.Errorf("%s: %v", level, err)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ const (
 	treeRow    = 2*treeLine + 2*treePad + 9 // a box with two lines and the space under it
 	treeGap    = 46                         // between columns: room for "yes"
 	treeMargin = 6
-	treeWide   = 210 // a longer text is cut
+	treeWide   = 320 // a longer text is cut
 	thickest   = 9
 )
 

@@ -4,7 +4,7 @@ import "k8ntext/dataset/audit"
 
 // gather moves the triggers of contexts side by side in memory, and makes texts that are the same one. A
 // query spends most of its time on fetching triggers from where the reader left them, between bodies:
-// that makes it five times as fast. The triggers become copies; bodies and other events do not.
+// that makes it several times as fast. The triggers become copies; bodies and other events do not.
 func gather(contexts []Context) {
 	n, stages, objects, statuses := 0, 0, 0, 0
 	for i := range contexts {

@@ -32,6 +32,7 @@ func (a *app) contextsScoreCommand() *cobra.Command {
 		parts  bool
 		seed   uint64
 		models []string
+		unseen bool
 	)
 	c := &cobra.Command{
 		Use:   "score CORPUS...",
@@ -53,7 +54,9 @@ the level identity.
 
 Of several models (-m A,B,C) each labels the events that it was not trained on, the
 first of them where there are several: with the models of train --fold 0 to 4 no
-label of the corpus is by a model that knows its event.`,
+label of the corpus is by a model that knows its event. --unseen scores only
+contexts of which no event was known to a model that labels it: with the model of
+train --fold 0 those of the first fifth.`,
 		Example: `  k8ntext contexts score base-dev --labels true
   k8ntext contexts score busy-dev --labels predicted -m my.k8ntext --parts
   k8ntext contexts score base-dev --labels predicted -m without-0.k8ntext,without-1.k8ntext
@@ -71,6 +74,9 @@ label of the corpus is by a model that knows its event.`,
 			}
 			if !slices.Contains([]string{"true", "predicted", "none"}, labels) {
 				return usagef("--labels %q: use true, predicted or none", labels)
+			}
+			if unseen && labels != "predicted" {
+				return usagef("--unseen is about what a model was trained on: it goes with --labels predicted")
 			}
 			var taggers []*model.Tagger
 			if labels == "predicted" {
@@ -90,7 +96,7 @@ label of the corpus is by a model that knows its event.`,
 			}
 			out := bufio.NewWriter(a.stdout)
 			for _, name := range args {
-				report, err := a.scoreContexts(cmd, name, taggers, o, &r)
+				report, err := a.scoreContexts(cmd, name, taggers, unseen, o, &r)
 				if err != nil {
 					return fmt.Errorf("score %s: %w", printable(name), err)
 				}
@@ -114,13 +120,14 @@ label of the corpus is by a model that knows its event.`,
 	c.Flags().StringSliceVarP(&models, "model", "m", nil, "model files for --labels predicted; none: the model in this program")
 	c.Flags().Float64Var(&r.sure, "sure", defaultSure, "at level full, predicted labels that won their vote by less than this margin are not believed")
 	c.Flags().BoolVar(&parts, "parts", false, "also by size, action and route of the truth")
+	c.Flags().BoolVar(&unseen, "unseen", false, "score only contexts of which the models know no event")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the bootstrap")
 	r.e.flags(c.Flags())
 	r.e.deviceFlag(c.Flags())
 	return c
 }
 
-func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Tagger, o score.Options, r *rebuilding) (*score.Report, error) {
+func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Tagger, unseen bool, o score.Options, r *rebuilding) (*score.Report, error) {
 	var space *label.Space
 	if len(taggers) > 0 {
 		space = taggers[0].Space
@@ -139,6 +146,14 @@ func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Ta
 			return nil, err
 		}
 		votes := model.VoteOptions{Threads: threads, Kernels: on.Kernels, Device: on.OpenCL, FallBack: on.FallBack}
+		fresh := freshEvents(c, taggers)
+		switch {
+		case !unseen:
+		case !slices.Contains(fresh, true):
+			return nil, fmt.Errorf("the models were trained on every event: give one of train --fold, or score without --unseen")
+		default:
+			o.Fresh = fresh
+		}
 		if err := a.labelUnseen(cmd, c, taggers, votes, r.sure, &o); err != nil {
 			return nil, err
 		}
@@ -146,8 +161,17 @@ func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Ta
 	return score.Corpus(cmd.Context(), c, o)
 }
 
-// labelUnseen labels each event by the first model that was not trained on it, and counts those of which
-// there is none, which the first model labels.
+// freshEvents says of each event whether some model was not trained on it.
+func freshEvents(c *dataset.Corpus, taggers []*model.Tagger) []bool {
+	fresh := make([]bool, len(c.Events))
+	for i, e := range c.Events {
+		fresh[i] = slices.ContainsFunc(taggers, func(t *model.Tagger) bool { return !t.Provenance.SeenInTraining(e) })
+	}
+	return fresh
+}
+
+// labelUnseen labels each event by the first model that was not trained on it. Those of which there is none,
+// which the first model labels, are counted if they are scored.
 func (a *app) labelUnseen(cmd *cobra.Command, c *dataset.Corpus, taggers []*model.Tagger, votes model.VoteOptions, sure float64, o *score.Options) error {
 	o.Labels, o.Sure = make([]label.Label, len(c.Events)), make([]bool, len(c.Events))
 	of := make([]int, len(c.Events)) // whose label an event gets
@@ -155,7 +179,9 @@ func (a *app) labelUnseen(cmd *cobra.Command, c *dataset.Corpus, taggers []*mode
 		of[i] = slices.IndexFunc(taggers, func(t *model.Tagger) bool { return !t.Provenance.SeenInTraining(e) })
 		if of[i] < 0 {
 			of[i] = 0
-			o.Seen++
+			if o.Fresh == nil {
+				o.Seen++
+			}
 		}
 	}
 	for n, t := range taggers {

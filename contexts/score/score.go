@@ -90,6 +90,9 @@ type Options struct {
 	Sure   []bool // whether the label of an event is to be believed at level full; nil: all
 	Name   string // of the labels: true, predicted, none
 	Seen   int    // events that the labels' model was trained on
+	// Fresh says of each event that no model of the labels knew it: only contexts all of whose events are
+	// fresh are scored, and commands all of whose contexts are. nil: all are scored.
+	Fresh []bool
 
 	Parts     bool // rows by size, action and route too
 	Resamples int  // 0: 1000
@@ -113,7 +116,7 @@ func Corpus(ctx context.Context, c *dataset.Corpus, o Options) (*Report, error) 
 	}
 	r := &Report{Summaries: make(map[contexts.Level]contexts.Summary)}
 	whole := make(map[contexts.Level][]metrics.ClusterScore)
-	truth := truthOf(c)
+	truth := truthOf(c, o.Fresh)
 	for _, level := range o.Levels {
 		labels, name := o.Labels, o.Name
 		if level == contexts.Identity {
@@ -254,10 +257,16 @@ type truth struct {
 	corpus               *dataset.Corpus
 	contexts, operations []int32
 	users                []bool // of operations
+	left, leftCommands   []bool // contexts, and operations, that are not scored
 }
 
-func truthOf(c *dataset.Corpus) *truth {
-	t := &truth{corpus: c, contexts: c.Context, operations: make([]int32, len(c.Events))}
+func truthOf(c *dataset.Corpus, fresh []bool) *truth {
+	t := &truth{corpus: c, contexts: c.Context, operations: make([]int32, len(c.Events)), left: make([]bool, len(c.Contexts))}
+	for i, x := range c.Context {
+		if x >= 0 && fresh != nil && !fresh[i] {
+			t.left[x] = true
+		}
+	}
 	commands := make(map[string]int32)
 	of := make([]int32, len(c.Contexts))
 	for n, x := range c.Contexts {
@@ -267,8 +276,10 @@ func truthOf(c *dataset.Corpus) *truth {
 			command = int32(len(commands))
 			commands[name] = command
 			t.users = append(t.users, false)
+			t.leftCommands = append(t.leftCommands, false)
 		}
 		t.users[command] = t.users[command] || x.User
+		t.leftCommands[command] = t.leftCommands[command] || t.left[n]
 		of[n] = command
 	}
 	for i, x := range c.Context {
@@ -280,7 +291,7 @@ func truthOf(c *dataset.Corpus) *truth {
 	return t
 }
 
-func (t *truth) user(x int) bool { return t.corpus.Contexts[x].User }
+func (t *truth) user(x int) bool { return t.corpus.Contexts[x].User && !t.left[x] }
 
 // rows scores a grouping.
 func (t *truth) rows(g grouping, o Options) []Row {
@@ -290,13 +301,16 @@ func (t *truth) rows(g grouping, o Options) []Row {
 	}
 	for _, unit := range []string{Contexts, Operations} {
 		truth, found, users := t.contexts, g.contexts, t.user
+		all := func(x int) bool { return !t.left[x] }
 		if unit == Operations {
-			truth, found, users = t.operations, g.operations, func(x int) bool { return t.users[x] }
+			truth, found = t.operations, g.operations
+			users = func(x int) bool { return t.users[x] && !t.leftCommands[x] }
+			all = func(x int) bool { return !t.leftCommands[x] }
 		}
 		for _, scope := range []string{Users, All} {
 			scored := users
 			if scope == All {
-				scored = nil
+				scored = all
 			}
 			clusters := metrics.CompareClusters(truth, found, scored)
 			r := row(unit, scope)
@@ -426,7 +440,7 @@ func (t *truth) routes(like Row, right map[int]int, g grouping) []Row {
 	}
 	for i, e := range t.corpus.Events {
 		x := t.contexts[i]
-		if x < 0 || !t.corpus.Contexts[x].User || e.Truth == nil {
+		if x < 0 || !t.user(int(x)) || e.Truth == nil {
 			continue
 		}
 		ok := right[int(x)] == int(g.contexts[i])

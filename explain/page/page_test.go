@@ -28,7 +28,11 @@ const hostile = `<script>alert("x")</script>` + "\x1b[31m"
 func problem(t *testing.T) *explain.Problem {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 1))
-	table, err := tree.NewTable(400, 3, func(_ int, dst []int32) {
+	rows := 400
+	if testing.Short() {
+		rows = 120
+	}
+	table, err := tree.NewTable(rows, 3, func(_ int, dst []int32) {
 		for i := range dst {
 			dst[i] = int32(rng.IntN(6))
 		}
@@ -44,7 +48,7 @@ func problem(t *testing.T) *explain.Problem {
 	for o := range 3 {
 		p.Features = append(p.Features, explain.Feature{Field: hostile, Offset: o - 1, Nominal: true})
 	}
-	for i := range 400 {
+	for i := range rows {
 		p.Time = append(p.Time, int32(i))
 		p.Truth = append(p.Truth, int32(i%3))
 	}

@@ -266,6 +266,9 @@ func TestWeightsAreCopies(t *testing.T) {
 // high: the tree must be the same.
 func TestBitsAndLists(t *testing.T) {
 	for _, size := range []struct{ rows, features, classes int }{{63, 40, 7}, {65, 40, 40}, {700, 60, 5}, {900, 40, 120}, {3000, 25, 60}} {
+		if testing.Short() && size.rows > 700 {
+			continue
+		}
 		table, labels := planted(size.rows, size.features, size.classes, 11)
 		o := Options{Workers: 1, Seed: 3, Nominal: make([]bool, size.features)}
 		for f := range o.Nominal {
