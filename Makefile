@@ -59,7 +59,7 @@ check: ## formatting, vet, staticcheck, tidy go.mod, cross-builds
 fmt: ## format every file
 	$(GO) tool gofumpt -w .
 
-bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 6 minutes)
+bench: ## benchmarks of every package, and ours of a step and a training: bench/README.md (some 12 minutes, and 1 GB of temporary files)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms ./...
 	$(GO) run ./bench/training
 	$(GO) run ./bench/kernels
