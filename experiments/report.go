@@ -30,6 +30,7 @@ type Report struct {
 	Name       string
 	Command    string   // that makes the folder anew
 	Facts      []string // about corpora and trainings
+	Resume     []string // the commands that go on with what is missing
 	Gaps       []string // what is not in the report: trials without a result, failed ones, foreign files
 	Artefacts  []Artefact
 	Provenance [][2]string // name and value
@@ -128,6 +129,9 @@ func NewReport(ctx context.Context, s Source, o ReportOptions) (*Report, error) 
 			}
 		}
 		rep.Gaps = append(rep.Gaps, found...)
+		if len(found) > 0 {
+			rep.Resume = append(rep.Resume, source.Command)
+		}
 		results := slices.DeleteFunc(loaded, func(r *Result) bool { return r.Error != "" })
 		if err := rep.draw(results, trials, paper, source); err != nil {
 			return fail(err)
