@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"k8ntext/metrics"
+	"k8ntext/model"
 	"k8ntext/model/device"
 )
 
@@ -225,6 +226,17 @@ func TestVerify(t *testing.T) {
 		if err := s.Save(r); err != nil {
 			t.Fatal(err)
 		}
+	}
+	told, err := s.Load(ids[0])
+	if err != nil || !told.tellsAccuracy() {
+		t.Fatalf("history %+v, %v", told.History, err)
+	}
+	change(ids[0], func(r *Result) { *r = *r.withoutAccuracy() }) // as results from before it was measured
+	other := *told
+	other.History = &model.History{Monitored: told.History.Monitored, Best: told.History.Best, Stopped: told.History.Stopped, Epochs: slices.Clone(told.History.Epochs)}
+	other.History.Epochs[0].ValidationAccuracy += 1e-9
+	if different, err := Differences(told, &other); err != nil || len(different) != 1 || !strings.Contains(different[0], "validation_accuracy") {
+		t.Errorf("another accuracy: %q, %v", different, err)
 	}
 	change(ids[1], func(r *Result) { r.Records[0].Value += 1e-15; r.Cost.TrainSeconds = 7 })
 	change(ids[2], func(r *Result) { r.Provenance.Kernels = "quantum" })

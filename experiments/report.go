@@ -228,7 +228,7 @@ func verified(s Store) (string, error) {
 func (rep *Report) draw(results []*Result, planned []Trial, paper plots.Paper, s Source) error {
 	for _, build := range []func(evidence) ([]Artefact, error){
 		windowArtefacts, removalArtefacts, splitArtefacts, foldArtefacts, classArtefacts, effectArtefacts,
-		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts, queryArtefacts,
+		protocolArtefacts, abstainArtefacts, finalArtefacts, ablationArtefacts, curveArtefacts, accuracyArtefacts, confusionArtefacts, marginArtefacts, lookAheadArtefacts, explainArtefacts, queryArtefacts,
 	} {
 		artefacts, err := build(evidence{results, planned, paper})
 		if err != nil {

@@ -100,7 +100,7 @@ repetitions = 2
 			Trial: trial, Protocol: trial.experiment.Protocol, Config: trial.model,
 			Sizes:      Sizes{TrainEvents: 7000 + i, TestEvents: 1000, SharedEvents: 990, TrainWindows: 6900, Steps: 900, Batch: 32},
 			Cost:       Cost{TrainSeconds: 10 + float64(trial.model.Window) + float64(trial.Repetition), InferSeconds: 1 + float64(trial.model.Window)/100, InferEvents: 1000, PeakMemoryMB: 512},
-			History:    &model.History{Best: 1, Epochs: []model.Epoch{{Loss: .5, ValidationLoss: .4}, {Loss: .1, ValidationLoss: float64(i % 2)}, {}}},
+			History:    &model.History{Best: 1, Epochs: []model.Epoch{{Loss: .5, ValidationLoss: .4, ValidationAccuracy: .5}, {Loss: .1, ValidationLoss: float64(i % 2), ValidationAccuracy: .75}, {}}},
 			Training:   map[string]string{"tree": fmt.Sprintf("trained on %d events", 6000+i)},
 			Provenance: Provenance{Commit: "abc", Go: "go1.26", CPU: "a processor", Cores: 2, Kernels: "generic", Threads: 1, Workers: 2},
 		}
@@ -333,7 +333,7 @@ func TestReportNumbersCarryN(t *testing.T) {
 	want := []string{
 		"table5", "table6", "table7", "figure6", "figure7", "figure8", "figure9",
 		"effects-window-size", "effects-ablation-linked", "effects-feature-removal", "effects-splits", "effects-kfold", "effects-votes", "noise",
-		"protocol-paper", "protocol-blocked", "ablation-cross", "losses", "confusion", "confusion-blocked", "calibration", "look-ahead",
+		"protocol-paper", "protocol-blocked", "ablation-cross", "losses", "validation-accuracy", "confusion", "confusion-blocked", "calibration", "look-ahead",
 	}
 	if diff := cmp.Diff(want, ids); diff != "" {
 		t.Errorf("artefacts (-want +got):\n%s", diff)

@@ -12,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
+
+	"k8ntext/model"
 )
 
 // Tally counts trials by what the results folder has of them.
@@ -238,7 +240,13 @@ func (r *Result) values() ([]byte, error) {
 
 // Differences lists where two results differ in their values, the first few: in all but times, memory and
 // provenance.
+//
+// A validation accuracy that only one of them has is no difference: results from before it was measured are as
+// good as they were.
 func Differences(a, b *Result) ([]string, error) {
+	if !a.tellsAccuracy() || !b.tellsAccuracy() {
+		a, b = a.withoutAccuracy(), b.withoutAccuracy()
+	}
 	var trees [2]any
 	for i, r := range []*Result{a, b} {
 		text, err := r.values()
@@ -252,6 +260,23 @@ func Differences(a, b *Result) ([]string, error) {
 	var found []string
 	compare(&found, "", trees[0], trees[1])
 	return found, nil
+}
+
+func (r *Result) tellsAccuracy() bool {
+	return r.History != nil && slices.ContainsFunc(r.History.Epochs, func(e model.Epoch) bool { return e.ValidationAccuracy > 0 })
+}
+
+func (r *Result) withoutAccuracy() *Result {
+	if r.History == nil {
+		return r
+	}
+	c, h := *r, *r.History
+	h.Epochs = slices.Clone(h.Epochs)
+	for i := range h.Epochs {
+		h.Epochs[i].ValidationAccuracy = 0
+	}
+	c.History = &h
+	return &c
 }
 
 // keepText keeps numbers as they are written.

@@ -10,6 +10,7 @@ import (
 
 	"k8ntext/dataset/label"
 	"k8ntext/metrics"
+	"k8ntext/model"
 	"k8ntext/plots"
 )
 
@@ -393,6 +394,50 @@ func readFolds(rows []plots.FoldRow, p plots.Paper) string {
 	text = append(text, fmt.Sprintf("In the paper the last fold is always the lowest (%.2f to %.2f), since its storage and custom-resource scenarios stand at the end of its log and nowhere else; its best is fold %d of %d (%.2f).",
 		p.Folds.Last[0], p.Folds.Last[1], p.Folds.Best.Fold, p.Folds.Best.Folds, p.Folds.Best.Accuracy))
 	return sentences(text...)
+}
+
+// accuracyArtefacts are the accuracies on the validation windows over the epochs, of one setting for each
+// protocol. They stand beside each other, for a validation part that shares events with the training windows
+// says less than it seems to.
+func accuracyArtefacts(ev evidence) ([]Artefact, error) {
+	measured := func(r *Result) bool {
+		return r.History != nil && len(r.History.Epochs) > 1 && slices.ContainsFunc(r.History.Epochs, func(e model.Epoch) bool { return e.ValidationAccuracy > 0 })
+	}
+	var curves []plots.Curve
+	var settings, names []string
+	var all []*Result
+	for _, protocol := range []string{ProtocolPaper, ProtocolBlocked, ProtocolCross} {
+		results := mostDetailed(ev.results, protocol, measured)
+		if len(results) == 0 {
+			continue
+		}
+		curve := plots.Curve{Name: "protocol " + protocol}
+		for _, r := range results {
+			var values []float64
+			for _, e := range r.History.Epochs {
+				values = append(values, e.ValidationAccuracy)
+			}
+			curve.Values = append(curve.Values, values)
+		}
+		curves, all = append(curves, curve), append(all, results...)
+		experiment := results[0].Trial.Experiment
+		names = append(names, experiment)
+		settings = append(settings, fmt.Sprintf("%s: experiment %s, %s, corpus %s, %s of %s", protocol, experiment, settingName(results[0], MethodNetwork),
+			strings.Join(corpusNames(results), ", "), count(len(results), "training"), training(results)))
+	}
+	if len(curves) == 0 {
+		return nil, nil
+	}
+	f, err := plots.Curves("validation-accuracy", "Validation accuracy over the epochs", "share of positions right", "", false, curves)
+	if err != nil {
+		return nil, err
+	}
+	return []Artefact{{
+		ID: "validation-accuracy", Title: f.Title, Section: sectionFurther, Figures: []*plots.Figure{f}, experiments: names,
+		Note: fmt.Sprintf("%s. Share of the labelled positions of the validation windows whose five label components are all right, of one window, before windows vote and before a tie is followed. "+
+			"Mean by epoch; band: a standard deviation to both sides; dashed: the last epoch of a training.", strings.Join(settings, "; ")),
+		Reading: strings.TrimSpace("A validation part is cut as the test part is: under the protocol paper it shares events with the training windows, under blocked it lies apart from them and is one short stretch of the log." + readReduced(all)),
+	}}, nil
 }
 
 // curveArtefacts are the losses over the epochs of one setting.

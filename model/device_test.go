@@ -92,7 +92,7 @@ func TestDeviceTraining(t *testing.T) {
 				w = NewWeights(c.shape, 1)
 				n := newNetwork(t, c.shape, w, c.batch, o)
 				losses = trainSteps(t, n, c.shape, 0, c.steps)
-				loss, err := n.Evaluate(randomBatch(c.shape, c.batch, 77))
+				loss, _, err := n.Evaluate(randomBatch(c.shape, c.batch, 77))
 				if err := errors.Join(err, n.Sync()); err != nil {
 					t.Fatal(err)
 				}
@@ -266,12 +266,12 @@ func TestDeviceInference(t *testing.T) {
 
 		// Weights that are not frozen may change between batches.
 		n := newNetwork(t, c, w, 5, NetworkOptions{Device: d})
-		first, err := n.Evaluate(b)
+		first, _, err := n.Evaluate(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w[len(w)-5].Data[0] += 10
-		second, err := n.Evaluate(b)
+		second, _, err := n.Evaluate(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,17 +314,17 @@ func TestDeviceFailures(t *testing.T) {
 			t.Errorf("fetch weights from a lost device: error %v", err)
 		}
 
-		want, err := newNetwork(t, c, w, 5, NetworkOptions{}).Evaluate(b)
+		want, _, err := newNetwork(t, c, w, 5, NetworkOptions{}).Evaluate(b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, fallBack := range []bool{false, true} {
 			n = newNetwork(t, c, w, 5, NetworkOptions{Device: d, FallBack: fallBack})
-			if _, err := n.Evaluate(b); err != nil {
+			if _, _, err := n.Evaluate(b); err != nil {
 				t.Fatal(err)
 			}
 			n.accelerator.Close()
-			got, err := n.Evaluate(b)
+			got, _, err := n.Evaluate(b)
 			if !fallBack && !errors.Is(err, opencl.ErrUnavailable) {
 				t.Errorf("evaluate on a lost device: error %v", err)
 			}

@@ -422,14 +422,38 @@ func (n *Network) TrainStep(b *Batch) (loss float64, err error) {
 	return loss, nil
 }
 
-// Evaluate returns the loss of a batch in inference mode (running statistics, no dropout), the mean
-// over all scored rows and components; 0 if none is scored.
-func (n *Network) Evaluate(b *Batch) (loss float64, err error) {
+// Evaluate scores a batch in inference mode: running statistics, no dropout. The loss is the mean over
+// all scored rows and components; 0 if none is scored. Right counts the scored rows of which the likeliest
+// class of each component of the label is the true one; a tie has no part in it.
+func (n *Network) Evaluate(b *Batch) (loss float64, right int, err error) {
 	logP, err := n.infer(b, true)
 	if err != nil {
-		return 0, fmt.Errorf("network: evaluate: %w", err)
+		return 0, 0, fmt.Errorf("network: evaluate: %w", err)
 	}
-	return rnn.FocalLoss(logP, n.targets, n.weight, n.config.Components, n.config.Classes), nil
+	return rnn.FocalLoss(logP, n.targets, n.weight, n.config.Components, n.config.Classes), n.right(logP), nil
+}
+
+// right counts the scored rows whose label the likeliest classes make.
+func (n *Network) right(logP []float32) int {
+	outputs, classes := n.config.Components, n.config.Classes
+	right := 0
+	for row, weight := range n.weight {
+		if weight == 0 {
+			continue
+		}
+		all := true
+		for k := 0; k < min(outputs, components) && all; k++ {
+			at := row*outputs + k
+			p := logP[at*classes : (at+1)*classes]
+			for _, other := range p {
+				all = all && other <= p[n.targets[at]]
+			}
+		}
+		if all {
+			right++
+		}
+	}
+	return right
 }
 
 // Infer returns the logarithm of the probability of every class, [R x Components x Classes]. The slice

@@ -204,7 +204,7 @@ func checkGolden(t *testing.T, g goldenCase, o NetworkOptions, tolerance float64
 	}
 
 	batch := g.data()
-	got, err := n.Evaluate(batch)
+	got, _, err := n.Evaluate(batch)
 	loss("evaluation before training", got, err, g.Evaluate)
 	for i, want := range g.Losses {
 		got, err := n.TrainStep(batch)
@@ -240,7 +240,7 @@ func checkGolden(t *testing.T, g goldenCase, o NetworkOptions, tolerance float64
 		}
 		same("after three steps "+want.Name, want.difference(w[i].Data))
 	}
-	got, err = n.Evaluate(batch)
+	got, _, err = n.Evaluate(batch)
 	loss("evaluation after training", got, err, g.EvaluateAfter)
 	t.Logf("largest relative difference: %.2g", worst)
 }

@@ -206,7 +206,7 @@ func TestNetworkPadding(t *testing.T) {
 				}
 				losses = append(losses, loss)
 			}
-			loss, err := n.Evaluate(b)
+			loss, _, err := n.Evaluate(b)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -364,8 +364,41 @@ func TestNetworkSharedWeights(t *testing.T) {
 			t.Errorf("position %d: another batch size differs by %.2g", t0, d)
 		}
 	}
-	if loss, err := single.Evaluate(b); err != nil || loss <= 0 {
+	if loss, _, err := single.Evaluate(b); err != nil || loss <= 0 {
 		t.Errorf("evaluate: %v, %v", loss, err)
+	}
+}
+
+// TestEvaluateCountsRight aims some rows at what the network says, all components or all but one.
+func TestEvaluateCountsRight(t *testing.T) {
+	c := smallConfig()
+	n := newNetwork(t, c, NewWeights(c, 8), 4, NetworkOptions{Kernels: kernels(t, "generic")})
+	b := randomBatch(c, 4, 12)
+	logP, err := n.Infer(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logP = slices.Clone(logP)
+	want := 0
+	for row := range b.Weight {
+		if b.Present[row] == 0 {
+			continue
+		}
+		for k := range c.Components {
+			p := logP[(row*c.Components+k)*c.Classes:][:c.Classes]
+			b.Targets[row*c.Components+k] = int32(slices.Index(p, slices.Max(p)))
+		}
+		switch wrong := b.Targets[row*c.Components:]; {
+		case row%3 == 0:
+			wrong[row%min(c.Components, components)]++
+			wrong[row%min(c.Components, components)] %= int32(c.Classes)
+		case b.Weight[row] > 0:
+			want++
+		}
+	}
+	_, got, err := n.Evaluate(b)
+	if err != nil || got != want || want == 0 {
+		t.Errorf("%d rows right, want %d; %v", got, want, err)
 	}
 }
 
@@ -388,7 +421,7 @@ func TestNetworksInParallel(t *testing.T) {
 			for step := range uint64(3) {
 				b := randomBatch(c, 4, step)
 				_, err := n.TrainStep(b)
-				_, err2 := n.Evaluate(b)
+				_, _, err2 := n.Evaluate(b)
 				if err = errors.Join(err, err2); err != nil {
 					t.Error(err)
 				}

@@ -82,10 +82,14 @@ type Epoch struct {
 	Epoch          int     `json:"epoch"` // from 1
 	Loss           float64 `json:"loss"`  // mean over the scored positions, as the training went
 	ValidationLoss float64 `json:"validation_loss,omitzero"`
-	LearningRate   float64 `json:"learning_rate"`
-	Windows        int     `json:"windows"` // training windows shown
-	Seconds        float64 `json:"seconds"`
-	CPUSeconds     float64 `json:"cpu_seconds"` // of the whole process; 0 where the system does not tell
+	// ValidationAccuracy is the share of the scored positions of the validation windows whose label is right, as
+	// the network tells it of one window: before windows vote, before a tie is followed. 0 too in
+	// histories from before it was measured.
+	ValidationAccuracy float64 `json:"validation_accuracy,omitzero"`
+	LearningRate       float64 `json:"learning_rate"`
+	Windows            int     `json:"windows"` // training windows shown
+	Seconds            float64 `json:"seconds"`
+	CPUSeconds         float64 `json:"cpu_seconds"` // of the whole process; 0 where the system does not tell
 }
 
 // monitored is the loss by which the epoch is judged.
@@ -353,7 +357,7 @@ type loopState struct {
 // learner is what a Loop needs of a [Network].
 type learner interface {
 	TrainStep(b *Batch) (loss float64, err error)
-	Evaluate(b *Batch) (loss float64, err error)
+	Evaluate(b *Batch) (loss float64, right int, err error)
 	SetLearningRate(rate float64)
 	OptimizerState() OptimizerState
 	SetOptimizerState(s OptimizerState) error
@@ -546,7 +550,7 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 			return err
 		}
 	}
-	validation, err := l.validate(ctx, batch)
+	validation, accuracy, err := l.validate(ctx, batch)
 	if err != nil {
 		return err
 	}
@@ -555,7 +559,7 @@ func (l *Loop) epoch(ctx context.Context, batch *Batch) error {
 	}
 	l.countTime()
 	record := Epoch{
-		Epoch: s.Epoch, ValidationLoss: validation, LearningRate: s.LearningRate, Windows: len(windows),
+		Epoch: s.Epoch, ValidationLoss: validation, ValidationAccuracy: accuracy, LearningRate: s.LearningRate, Windows: len(windows),
 		Seconds: s.Seconds, CPUSeconds: s.CPUSeconds,
 	}
 	if s.LossWeight > 0 {
@@ -582,29 +586,31 @@ func (l *Loop) hiding(epoch, from int) func(kind uint64, i int) *rand.Rand {
 	}
 }
 
-// validate is the loss over the validation windows; 0 if there are none.
-func (l *Loop) validate(ctx context.Context, batch *Batch) (float64, error) {
+// validate gives the loss and the accuracy over the validation windows; 0 if there are none.
+func (l *Loop) validate(ctx context.Context, batch *Batch) (loss, accuracy float64, err error) {
 	windows := validationWindows(l.config, l.data.split)
 	var sum, weights float64
+	all := 0
 	for from := 0; from < len(windows); from += l.data.batch {
 		if ctx.Err() != nil {
-			return 0, errInterrupted
+			return 0, 0, errInterrupted
 		}
 		weight := l.data.gather(batch, windows[from:min(from+l.data.batch, len(windows))], nil)
 		if weight == 0 {
 			continue
 		}
-		loss, err := l.network.Evaluate(batch)
+		loss, right, err := l.network.Evaluate(batch)
 		if err != nil {
-			return 0, fmt.Errorf("epoch %d, validation: %w", l.state.Epoch, err)
+			return 0, 0, fmt.Errorf("epoch %d, validation: %w", l.state.Epoch, err)
 		}
 		sum += loss * weight
 		weights += weight
+		all += right
 	}
 	if weights == 0 {
-		return 0, nil
+		return 0, 0, nil
 	}
-	return sum / weights, nil
+	return sum / weights, float64(all) / weights, nil
 }
 
 // countTime adds this run's time since epochFrom to the current epoch's.
@@ -687,7 +693,7 @@ func reduceLearningRate(l *Loop) error {
 func logEpoch(l *Loop) error {
 	e := l.last()
 	l.log.Info("epoch done", "epoch", e.Epoch, "of", l.config.MaxEpochs, "loss", e.Loss,
-		"validation_loss", e.ValidationLoss, "best", l.state.History.Best, "seconds", e.Seconds)
+		"validation_loss", e.ValidationLoss, "validation_accuracy", e.ValidationAccuracy, "best", l.state.History.Best, "seconds", e.Seconds)
 	if l.state.History.Stopped != "" {
 		l.log.Info("training ends", "because", l.state.History.Stopped)
 	}

@@ -34,6 +34,9 @@ func TestTrainLearnsToLookBack(t *testing.T) {
 	if history.Best == 0 || history.Stopped == "" || tagger.Provenance.BestEpoch != history.Best {
 		t.Errorf("history %+v", history)
 	}
+	if first, best := history.Epochs[0].ValidationAccuracy, history.Epochs[history.Best-1].ValidationAccuracy; best <= first || best > 1 {
+		t.Errorf("validation accuracy %g after the first epoch, %g after the best", first, best)
+	}
 	unseen := toyCorpus(80, 99)
 	for _, o := range []VoteOptions{{}, {Stride: 3}, {Rule: RuleMajority}, {Rule: RuleCentre, Stride: 2}} {
 		o.Kernels = portable(t)
@@ -248,9 +251,9 @@ func (s *script) TrainStep(*Batch) (float64, error) {
 	return 1, nil
 }
 
-func (s *script) Evaluate(*Batch) (float64, error) {
+func (s *script) Evaluate(*Batch) (float64, int, error) {
 	s.evaluated++
-	return s.losses[(s.evaluated-1)/s.perEpoch], nil
+	return s.losses[(s.evaluated-1)/s.perEpoch], 0, nil
 }
 func (s *script) SetLearningRate(r float64)              { s.rates = append(s.rates, r) }
 func (s *script) OptimizerState() OptimizerState         { return OptimizerState{} }
