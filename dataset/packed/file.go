@@ -52,12 +52,12 @@ var ErrNotPacked = errors.New("not a packed log")
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{r: r, size: size, bases: make(map[int]*model), bad: make(map[int]bool)}
 	f.block.index = -1
-	magic := make([]byte, len(Magic))
-	if _, err := r.ReadAt(magic, 0); err != nil || string(magic) != Magic {
-		if err == nil && string(magic[:len(Magic)-1]) == Magic[:len(Magic)-1] {
-			return nil, fmt.Errorf("%w that this program knows: version %d of the format, not %d", ErrNotPacked, magic[len(Magic)-1], Magic[len(Magic)-1])
-		}
+	magic := make([]byte, len(begin))
+	if _, err := r.ReadAt(magic, 0); err != nil {
 		return nil, ErrNotPacked
+	}
+	if err := known(magic); err != nil {
+		return nil, err
 	}
 	if err := f.readIndex(); err != nil {
 		f.damage = append(f.damage, Damage{Offset: size, What: "the index is missing or damaged; chunks were looked for"})
@@ -68,16 +68,27 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
+// known tells whether a file that begins so is a packed log, of the version that is read here.
+func known(first []byte) error {
+	switch {
+	case len(first) < len(begin) || string(first[:len(Magic)]) != Magic:
+		return ErrNotPacked
+	case first[len(Magic)] != version:
+		return fmt.Errorf("%w that this program knows: version %d of the format, not %d: pack the log again", ErrNotPacked, first[len(Magic)], version)
+	}
+	return nil
+}
+
 func (f *File) readIndex() error {
 	tail := make([]byte, 8)
-	if f.size < int64(len(Magic)+8) {
+	if f.size < int64(len(begin)+8) {
 		return errDamaged
 	}
 	if _, err := f.r.ReadAt(tail, f.size-8); err != nil {
 		return err
 	}
 	at := int64(binary.LittleEndian.Uint64(tail))
-	if at < int64(len(Magic)) || at > f.size {
+	if at < int64(len(begin)) || at > f.size {
 		return errDamaged
 	}
 	kind, payload, _, err := f.readChunk(at)
@@ -134,7 +145,7 @@ const headSize64 = int64(headSize)
 // scan looks for chunks where there is no index.
 func (f *File) scan() error {
 	f.chunks = nil
-	at := int64(len(Magic))
+	at := int64(len(begin))
 	base := -1
 	var lost int64 // where what is lost began
 	for at < f.size {
@@ -348,9 +359,16 @@ func decodeBase(payload []byte) (*model, error) {
 		return nil, errDamaged
 	}
 	m := newModel(newDecoder(coded, in.b))
-	if _, err := decode(m, lines, size); err != nil {
+	shared, err := decode(m, lines, size)
+	if err != nil {
 		return nil, err
 	}
+	for _, l := range shared {
+		if l.root == nil {
+			return nil, errDamaged // only trees are shared
+		}
+	}
+	m.base = shared
 	return m, nil
 }
 
@@ -360,6 +378,7 @@ func decodeBlock(base *model, payload []byte, whole bool) (lines []line, text []
 	in.get()
 	n, size, flags := in.get(), in.get(), in.get()
 	in.get()
+	nextBase := in.get()
 	if in.bad || len(in.b) < 4 || n > segmentLines || size > maxChunk {
 		return nil, nil, false, errDamaged
 	}
@@ -369,7 +388,7 @@ func decodeBlock(base *model, payload []byte, whole bool) (lines []line, text []
 	if in.bad {
 		return nil, nil, false, errDamaged
 	}
-	if lines, err = decode(base.over(newDecoder(coded, in.b)), n, size); err != nil {
+	if lines, err = decode(base.over(newDecoder(coded, in.b), nextBase), n, size); err != nil {
 		return nil, nil, false, err
 	}
 	if whole {
@@ -482,11 +501,14 @@ func (r *Reader) Read(p []byte) (int, error) {
 func (r *Reader) advance() error {
 	if !r.begun {
 		r.begun = true
-		magic, err := r.r.Peek(len(Magic))
-		if err != nil || string(magic) != Magic {
+		magic, err := r.r.Peek(len(begin))
+		if err != nil {
 			return ErrNotPacked
 		}
-		r.skip(len(Magic))
+		if err := known(magic); err != nil {
+			return err
+		}
+		r.skip(len(begin))
 	}
 	head, err := r.r.Peek(headSize)
 	if errors.Is(err, io.EOF) && len(head) <= 8 { // where the index is

@@ -1,13 +1,38 @@
 package packed
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
-// line codes one line, without its newline. root is its parsed form, nil where it is kept as text.
-func (m *model) line(text string, root *node) (string, *node) {
+// line codes one line, without its newline. root is its parsed form, nil where it is kept as text. Shared
+// tells that it is the next line of the base.
+func (m *model) line(text string, root *node, shared bool) (string, *node) {
+	if m.shared(shared) {
+		root = m.base[m.nextBase].root
+		m.nextBase++
+		m.clock = microsOr(root.word("stageTimestamp"), m.clock)
+		m.learn(root)
+		return "", root
+	}
 	if !m.flag(forForm, root != nil) {
 		return m.text(text, "", forText), nil
 	}
 	return "", m.event(root)
+}
+
+// shared codes whether a line is the base's next. Lines come by the time of their stages, nearly.
+func (m *model) shared(is bool) bool {
+	if m.nextBase >= len(m.base) {
+		return false
+	}
+	until := microsOr(m.base[m.nextBase].root.word("stageTimestamp"), 0) - m.clock
+	near := uint32(bits.Len64(uint64(max(until, 0)))) << 1
+	if m.wasShared {
+		near++
+	}
+	m.wasShared = m.flag(mix(forBase, near), is)
+	return m.wasShared
 }
 
 // event codes a line that is a JSON value.

@@ -44,6 +44,10 @@ type model struct {
 	run     uint32 // whether the latest values were as foreseen
 	before  uint64 // key of the previous line
 
+	base      []line // lines of the segment that all its blocks know, in order
+	nextBase  int    // of them, which comes next
+	wasShared bool   // the line before was one
+
 	budget int // values and bytes of text that may still come: those of intact lines are fewer
 	slab   []node
 	links  []*node
@@ -64,8 +68,8 @@ func newModel(c coder) *model {
 	}
 }
 
-// over continues from what m knows. m must not change any more.
-func (m *model) over(c coder) *model {
+// over continues from what m knows, before the base line of that number. m must not change any more.
+func (m *model) over(c coder, nextBase int) *model {
 	if m.keyed.len() == 0 && m.words.len() == 0 {
 		return newModel(c)
 	}
@@ -75,6 +79,7 @@ func (m *model) over(c coder) *model {
 		known: m.known.over(), keyed: m.keyed.over(), follow: m.follow.over(), shapeNo: m.shapeNo.over(), shapes: m.shapes.over(),
 		nameNo: m.nameNo.over(), names: m.names.over(), waiting: m.waiting.over(), waits: m.waits.over(), recent: m.recent.over(),
 		placed: m.placed.over(), origins: append([]uint32(nil), m.origins...), sources: append([]uint32(nil), m.sources...), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
+		base: m.base, nextBase: nextBase,
 	}
 }
 
@@ -106,6 +111,8 @@ const (
 	forKey
 	forKeyNo
 	forText
+	forUUID
+	forBase
 )
 
 func b2i(b bool) int {
@@ -493,7 +500,7 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 		}
 		n.text = microText(m.clock + m.signed(m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
 	case asUUID:
-		n.text = m.uuid(n.text)
+		n.text = m.uuid(n.text, path)
 	case asInt, asQuoted:
 		text := n.text
 		if form == asQuoted && m.encoding {
@@ -566,12 +573,23 @@ func distant(a, b int64) uint64 {
 	return uint64(a - b)
 }
 
-func (m *model) uuid(text string) string {
+// uuid codes a uuid. Of a random one, of version 4 (RFC 9562), six bits are known.
+func (m *model) uuid(text string, path uint32) string {
 	var b [16]byte
 	if m.encoding {
 		fromUUID(text[1:len(text)-1], &b)
 	}
-	return `"` + uuidText(m.bytes(16, b[:])) + `"`
+	if !m.flag(path^forUUID, b[6]>>4 == 4 && b[8]>>6 == 2) {
+		return `"` + uuidText(m.bytes(16, b[:])) + `"`
+	}
+	half := m.plain(4, uint64(b[6]&15))
+	rest := m.plain(6, uint64(b[8]&63))
+	var known [16]byte
+	known[6], known[8] = 4<<4|byte(half), 2<<6|byte(rest)
+	copy(known[:6], m.bytes(6, b[:6]))
+	known[7] = m.bytes(1, b[7:8])[0]
+	copy(known[9:], m.bytes(7, b[9:]))
+	return `"` + uuidText(known[:]) + `"`
 }
 
 func formOf(text string) int {

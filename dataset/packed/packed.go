@@ -12,7 +12,7 @@
 // A file is a row of chunks, each with a checksum and a mark that finds it where the row is broken:
 //
 //	base     lines of a segment (65,536 lines, or 128 MiB) to which several of its blocks have likenesses
-//	block    512 lines, which need nothing but their base
+//	block    512 lines, which need nothing but their base; of a line that is in it they only say so
 //	plain    bytes of very long lines
 //	section  named data of other packages
 //	index    where the others are
@@ -31,8 +31,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Magic are the first bytes of a packed log. The last tells the version of the format.
-const Magic = "k8ntlog\x01"
+// Magic are the first bytes of a packed log of any version of the format. The next byte tells the version.
+const Magic = "k8ntlog"
+
+const (
+	version = 2
+	begin   = Magic + string(rune(version))
+)
 
 const (
 	blockLines   = 512

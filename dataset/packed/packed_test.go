@@ -82,7 +82,7 @@ var odd = map[string]string{
 	"long text":        strings.Repeat("x y ", 40<<10) + "\nend\n",
 	"long last text":   "first\n" + strings.Repeat("z", 5<<20),
 	"long lines":       "first\n" + strings.Repeat("abc", 3<<20) + "\n" + `{"a":1}` + "\n" + strings.Repeat("d", 4<<20+1) + "\n",
-	"mark in the text": "a" + mark + "B\n" + Magic + "\n",
+	"mark in the text": "a" + mark + "B\n" + begin + "\n",
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -282,6 +282,19 @@ func TestSections(t *testing.T) {
 	}
 	if got, damage := unpack(t, out.Bytes()); !bytes.Equal(got, log) || damage != nil {
 		t.Errorf("the log is %d bytes, damage %v", len(got), damage)
+	}
+}
+
+// TestVersion: a file of another version is no damaged one.
+func TestVersion(t *testing.T) {
+	file := pack(t, audited(1), 1)
+	file[len(Magic)]--
+	_, err := Open(bytes.NewReader(file), int64(len(file)))
+	_, again := io.ReadAll(NewReader(bytes.NewReader(file)))
+	for _, err := range []error{err, again} {
+		if !errors.Is(err, ErrNotPacked) || !strings.Contains(err.Error(), "version 1 of the format, not 2: pack the log again") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 

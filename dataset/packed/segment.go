@@ -9,9 +9,10 @@ type segment struct {
 
 // line is a raw line without its newline: a tree, or else a text.
 type line struct {
-	root *node
-	text string
-	size int
+	root   *node
+	text   string
+	size   int
+	shared bool // it is in the base
 }
 
 func (l line) append(dst []byte) []byte {
@@ -21,7 +22,7 @@ func (l line) append(dst []byte) []byte {
 	return append(dst, l.text...)
 }
 
-// base are the lines of which more than one block of that many lines has some use, in order.
+// base marks the lines of which more than one block of that many lines has some use, and gives them in order.
 func (s *segment) base(blockLines int) []line {
 	type use struct{ line, latest, blocks int }
 	uses := make(map[uint64]*use)
@@ -52,8 +53,8 @@ func (s *segment) base(blockLines int) []line {
 		stage := n.word("stage")
 		note(keyOf(n, stage), i)
 		note(kindKey(n, stage), i)
-		if id := n.word("auditID"); id != "" {
-			note(hashAll("request", id), i)
+		if key := requestKey(n); key != 0 {
+			note(key, i)
 		}
 		for _, name := range [...]string{"requestObject", "responseObject"} {
 			b := n.member(name)
@@ -65,19 +66,37 @@ func (s *segment) base(blockLines int) []line {
 			}
 		}
 	}
+	// A request's first line is told by its later ones, and they by it.
+	for i, m := range marked {
+		if !m {
+			continue
+		}
+		if u := uses[requestKey(s.lines[i].root)]; u != nil {
+			marked[u.line] = true
+		}
+	}
 	var base []line
 	for i, m := range marked {
 		if m {
 			base = append(base, s.lines[i])
+			s.lines[i].shared = true
 		}
 	}
 	return base
 }
 
+// requestKey is the same for the lines of one request; 0: it is not told.
+func requestKey(n *node) uint64 {
+	if id := n.word("auditID"); id != "" {
+		return hashAll("request", id)
+	}
+	return 0
+}
+
 // encode codes lines after what m knows, and gives their number of bytes with newlines.
 func encode(m *model, lines []line) (coded, raw []byte) {
 	for _, l := range lines {
-		m.line(l.text, l.root)
+		m.line(l.text, l.root, l.shared)
 	}
 	return m.finish(), m.raw
 }
@@ -96,7 +115,7 @@ func decode(m *model, lines, size int) ([]line, error) {
 	m.budget = size
 	out := make([]line, 0, min(lines, 1<<12))
 	for range lines {
-		text, root := m.line("", nil)
+		text, root := m.line("", nil, false)
 		if m.spoilt() {
 			return nil, errDamaged
 		}

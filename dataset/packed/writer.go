@@ -155,6 +155,7 @@ func (w *Writer) segment(open bool) {
 	m := newModel(newEncoder())
 	m.budget = math.MaxInt
 	coded, raw := encode(m, shared)
+	m.base = shared
 	var f fields
 	f.put(w.next, len(shared), bytesOf(shared))
 	f.putBytes(coded)
@@ -164,13 +165,20 @@ func (w *Writer) segment(open bool) {
 
 	blocks := (len(s.lines) + size - 1) / size
 	payloads := make([][]byte, blocks)
+	nextBase := make([]int, blocks+1) // lines of the base before each block
+	for i, l := range s.lines {
+		if l.shared {
+			nextBase[i/size+1]++
+		}
+	}
 	g, ctx := errgroup.WithContext(context.Background())
 	g.SetLimit(w.o.Workers)
 	for i := range blocks {
+		nextBase[i+1] += nextBase[i]
 		g.Go(func() error {
 			lines := s.lines[i*size : min((i+1)*size, len(s.lines))]
 			last := open && i == blocks-1
-			payloads[i] = block(m, lines, w.next, w.next+i*size, last)
+			payloads[i] = block(m, lines, w.next, w.next+i*size, nextBase[i], last)
 			return ctx.Err()
 		})
 	}
@@ -185,9 +193,10 @@ func (w *Writer) segment(open bool) {
 	}
 }
 
-// block is the payload of a block of the segment that begins with that line, after its base.
-func block(base *model, lines []line, segment, first int, open bool) []byte {
-	m := base.over(newEncoder())
+// block is the payload of a block of the segment that begins with that line, after its base, of which nextBase
+// lines come before the block.
+func block(base *model, lines []line, segment, first, nextBase int, open bool) []byte {
+	m := base.over(newEncoder(), nextBase)
 	m.budget = math.MaxInt
 	coded, raw := encode(m, lines)
 	var f fields
@@ -195,7 +204,7 @@ func block(base *model, lines []line, segment, first int, open bool) []byte {
 	if open {
 		flags = 1
 	}
-	f.put(first, len(lines), bytesOf(lines), flags, first-segment)
+	f.put(first, len(lines), bytesOf(lines), flags, first-segment, nextBase)
 	var text []byte
 	for _, l := range lines {
 		text = append(l.append(text), '\n')
@@ -224,7 +233,7 @@ func (w *Writer) Section(name string, data []byte) error {
 // end packs what is left of the log.
 func (w *Writer) end() {
 	if w.offset == 0 && w.err == nil {
-		w.write([]byte(Magic))
+		w.write([]byte(begin))
 	}
 	switch {
 	case w.long && len(w.partial) > 0:
@@ -241,7 +250,7 @@ func (w *Writer) end() {
 
 func (w *Writer) emit(c chunk, payload []byte) {
 	if w.offset == 0 {
-		w.write([]byte(Magic))
+		w.write([]byte(begin))
 	}
 	c.offset = w.offset
 	w.chunks = append(w.chunks, c)
