@@ -26,7 +26,7 @@ FULL := $(if $(CORPUS),,$(if $(filter quick,$(PROFILE)),$(if $(wildcard results/
 reproduce: build ## the paper's tables and figures, recomputed: results/$(PROFILE)/report.html (PROFILE=quick, CORPUS=name or path)
 	bin/k8ntext experiment run configs/$(PROFILE).toml $(CORPUSES)
 ifneq ($(FULL),)
-	bin/k8ntext experiment verify $(FULL) -n 3 -o json > results/$(PROFILE)/verified.json || test $$? -eq 3 # 3: of arithmetic that is not here
+	bin/k8ntext experiment verify $(FULL) -n 3 --at-most 90s -o json > results/$(PROFILE)/verified.json || test $$? -eq 3 # 3: of arithmetic that is not here
 endif
 	bin/k8ntext experiment report configs/$(PROFILE).toml $(CORPUSES) $(if $(FULL),--full $(FULL))
 

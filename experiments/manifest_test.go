@@ -241,6 +241,9 @@ func TestVerify(t *testing.T) {
 	change(ids[1], func(r *Result) { r.Records[0].Value += 1e-15; r.Cost.TrainSeconds = 7 })
 	change(ids[2], func(r *Result) { r.Provenance.Kernels = "quantum" })
 	change(ids[3], func(r *Result) { r.Records = r.Records[1:] })
+	if within, err := s.TookAtMost(ids, 6*time.Second); err != nil || len(within) != 3 || slices.Contains(within, ids[1]) {
+		t.Errorf("at most 6 s: %q, %v", within, err)
+	}
 	before := resultFiles(t, s)
 	verdicts, err := m.Verify(t.Context(), ids, VerifyOptions{Store: s, Workers: 2})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -122,6 +123,22 @@ func Draw(ids []string, n int, seed uint64) []string {
 		drawn = append(drawn, ids[i])
 	}
 	return drawn
+}
+
+// TookAtMost picks the trials whose network took no longer than d to train and to label: one without a network
+// takes no time by this measure. It reads every result.
+func (s Store) TookAtMost(ids []string, d time.Duration) ([]string, error) {
+	var within []string
+	for _, id := range ids {
+		r, err := s.Load(id)
+		if err != nil {
+			return nil, err
+		}
+		if r.Cost.TrainSeconds+r.Cost.InferSeconds <= d.Seconds() {
+			within = append(within, id)
+		}
+	}
+	return within, nil
 }
 
 // Verdict is what came of computing a trial again.

@@ -16,6 +16,7 @@ func (a *app) experimentVerifyCommand() *cobra.Command {
 		n       int
 		seed    uint64
 		workers int
+		atMost  time.Duration
 	)
 	c := &cobra.Command{
 		Use:   "verify [FILE] [TRIAL...]",
@@ -28,11 +29,15 @@ differ. Nothing is written.
 A result that was computed by arithmetic that this machine has not got is not
 compared: if none could be, the exit code is 3.`,
 		Example: `  k8ntext experiment verify configs/quick.toml -n 2
+  k8ntext experiment verify configs/standard.toml -n 3 --at-most 2m
   k8ntext experiment verify configs/quick.toml 1309b715`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, store, names, err := f.planned(cmd, args)
 			if err != nil {
 				return err
+			}
+			if atMost < 0 || atMost > 0 && n == 0 {
+				return usagef("--at-most limits what -n draws from, to a time above 0")
 			}
 			if (n > 0) == (len(names) > 0) || n < 0 {
 				return usagef("name trials, or give -n how many to draw, one of them: usage: %s", cmd.UseLine())
@@ -45,12 +50,17 @@ compared: if none could be, the exit code is 3.`,
 				if !cmd.Flags().Changed("seed") {
 					seed = uint64(time.Now().UnixNano())
 				}
+				if atMost > 0 {
+					if ids, err = store.TookAtMost(ids, atMost); err != nil {
+						return err
+					}
+				}
 				ids = experiments.Draw(ids, n, seed)
 			} else if ids, err = m.Pick(names); err != nil {
 				return usageError{err}
 			}
 			if len(ids) == 0 {
-				return fmt.Errorf("verify %s: no trial has a result under %s: run the experiments first", m.Name(), store.Dir)
+				return fmt.Errorf("verify %s: no trial has a result under %s%s: run the experiments first", m.Name(), store.Dir, within(atMost))
 			}
 			var verdicts []experiments.Verdict
 			p := a.newProgress()
@@ -69,8 +79,17 @@ compared: if none could be, the exit code is 3.`,
 	f.addManifest(c)
 	c.Flags().IntVarP(&n, "random", "n", 0, "how many of the trials with a result to draw at random")
 	c.Flags().Uint64Var(&seed, "seed", 0, "of the draw (default: another one every time)")
+	c.Flags().DurationVar(&atMost, "at-most", 0, "draw among trials whose network took no longer than this to train and to label, where it was computed; 0: among all")
 	c.Flags().IntVar(&workers, "workers", 0, "trials side by side; 0: one for each core")
 	return c
+}
+
+// within says what a draw was limited to; "" for a draw among all.
+func within(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" that took at most %s", d)
 }
 
 func (a *app) reportVerdicts(verdicts []experiments.Verdict) error {
