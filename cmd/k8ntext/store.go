@@ -107,9 +107,6 @@ type plainLog struct {
 
 func (l *plainLog) Close() error { return errors.Join(l.ReadCloser.Close(), l.file.Close()) }
 
-// strippedBlock is the lines of a block of a stripped log, which are short.
-const strippedBlock = 1 << 14
-
 func (a *app) pack(cmd *cobra.Command, r *rebuilding, log, file string, stripped, without bool) (err error) {
 	out, err := os.CreateTemp(filepath.Dir(file), "."+strings.TrimPrefix(filepath.Base(file), ".")+".*")
 	if err != nil {
@@ -124,7 +121,7 @@ func (a *app) pack(cmd *cobra.Command, r *rebuilding, log, file string, stripped
 	buffered := bufio.NewWriterSize(out, 1<<20)
 	var o packed.Options
 	if stripped {
-		o.BlockLines = strippedBlock
+		o.BlockLines = store.StrippedBlock
 	}
 	w := packed.NewWriter(buffered, o)
 	var raw int64

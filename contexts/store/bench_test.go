@@ -50,7 +50,7 @@ func benchmarkStore(b *testing.B, name string) {
 	for _, e := range c.Events {
 		light.See(e)
 	}
-	stripped := write(b, packed.Options{BlockLines: 1 << 14}, func(w *packed.Writer) error {
+	stripped := write(b, packed.Options{BlockLines: StrippedBlock}, func(w *packed.Writer) error {
 		_, err := light.Write(w, list)
 		return err
 	})

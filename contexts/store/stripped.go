@@ -19,6 +19,10 @@ import (
 // droppedSection names the counts of what a stripped log leaves out.
 const droppedSection = "dropped"
 
+// StrippedBlock is how many lines of a stripped log, which are short, are in a block: the block of a [packed.Writer]
+// to which one is written.
+const StrippedBlock = 1 << 16
+
 // Stripped makes the stripped form of a log: of every event of a context that a person or a CI account
 // started, who did what to what, with which result, when (to the second), and in which context. Events
 // of other contexts, those of the control plane's own business, are counted and left out; so are bodies,

@@ -77,14 +77,15 @@ func (m *model) event(root *node) *node {
 	return root
 }
 
+// microsOr is the time that a quoted text tells, with microseconds or without.
 func microsOr(text string, otherwise int64) int64 {
-	if isMicro(text) {
-		return microsOf(text)
+	if len(text) == 29 || len(text) == 22 {
+		if at := microsOf(text); at >= 0 {
+			return at
+		}
 	}
 	return otherwise
 }
-
-func isMicro(text string) bool { return len(text) == 29 && microsOf(text) >= 0 }
 
 // keyOf is what lines have in common that are much alike: all but the times and what the request is
 // about, exactly.
@@ -215,9 +216,13 @@ func (m *model) root(n, guess, begun *node) *node {
 			m.clock = microsOr(n.values[i].text, m.clock)
 		}
 	}
+	received := n.shape.index("requestReceivedTimestamp") >= 0
 	for _, name := range [...]string{"requestReceivedTimestamp", "stageTimestamp", "verb", "objectRef"} {
 		if i := n.shape.index(name); i >= 0 && !done[i] {
 			code(i)
+			if name == "stageTimestamp" && !received {
+				m.clock = microsOr(n.values[i].text, m.clock)
+			}
 		}
 	}
 	for i := range n.shape.names {

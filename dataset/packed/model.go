@@ -112,6 +112,7 @@ const (
 	forKeyNo
 	forText
 	forUUID
+	forNanos
 	forBase
 )
 
@@ -469,6 +470,9 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 			if n.text == other {
 				form = asOther
 			}
+			if form == asBack && m.soon(n.text) {
+				form = asSecond
+			}
 		}
 	}
 	form = m.pick(mix(here^forScalar, uint32(len(other)+1)>>5), 4, form)
@@ -539,6 +543,18 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 	}
 	m.remember(n.text, path, here)
 }
+
+// soon tells whether a text is a time in seconds so near that its distance is shorter to tell than where it was
+// said.
+func (m *model) soon(text string) bool {
+	if formOf(text) != asSecond {
+		return false
+	}
+	d := microsOf(text)/1e6 - m.clock/1e6
+	return d > -soonSeconds && d < soonSeconds
+}
+
+const soonSeconds = 16
 
 // valueAt is the latest value at a path.
 func (m *model) valueAt(path uint32) string {

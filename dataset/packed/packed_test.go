@@ -73,6 +73,7 @@ var odd = map[string]string{
 	"times":            `{"a":"2026-02-30T25:61:61Z","b":"2026-11-22T05:49:56Z","c":"2026-11-22T05:49:56.5Z","d":"1969-12-31T23:59:59.000001Z","e":"2026-11-22T23:59:60Z","f":"2026-11-22T05:49:56+01:00"}` + "\n",
 	"uuids":            `{"a":"82de5212-38fb-49c0-8c75-fc03f83ac3bc","b":"82DE5212-38fb-49c0-8c75-fc03f83ac3bc","c":"82de5212-38fb-49c0-8c75-fc03f83ac3b"}` + "\n",
 	"duplicate keys":   `{"a":1,"a":2,"":3,"a":{"a":[]}}` + "\n",
+	"nanoseconds":      `{"a":"web.18ea475cb9b45040","b":"web.18EA475cb9b45040","c":"web.08ea475cb9b45040","d":"web.78ea475cb9b45040","e":"ffffffffffffffff 7fffffffffffffff 1000000000000000","stageTimestamp":"2026-11-22T05:49:56Z"}` + "\n",
 	"escapes":          `{"a\"b":"c\\","d":"\u0000\ud800"}` + "\n",
 	"no JSON":          `{"a":nul,"b":truee,"c":'x'}` + "\n" + `[1,2,,]` + "\n" + `{"a":1}}` + "\n",
 	"empty values":     `{"a":{},"b":[],"c":"","d":[{},[],[[]]]}` + "\n",
@@ -128,7 +129,7 @@ func TestRoundTrip(t *testing.T) {
 func TestPieces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var log []byte
-		names := rapid.SliceOfN(rapid.SampledFrom([]string{"garbage", "blank lines", "numbers", "times", "uuids", "escapes", "wrong types", "duplicate keys", "no newline"}), 1, 6).Draw(t, "logs")
+		names := rapid.SliceOfN(rapid.SampledFrom([]string{"garbage", "blank lines", "numbers", "times", "uuids", "nanoseconds", "escapes", "wrong types", "duplicate keys", "no newline"}), 1, 6).Draw(t, "logs")
 		for _, n := range names {
 			log = append(log, odd[n]...)
 		}

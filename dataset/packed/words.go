@@ -1,5 +1,10 @@
 package packed
 
+import (
+	"strconv"
+	"strings"
+)
+
 // text codes a string as words, runs of letters and digits, and the signs between them. A word is
 // foreseen by the two before it, and by where the string that it is like goes on.
 func (m *model) text(s, like string, path uint32) string {
@@ -122,6 +127,25 @@ func splitWords(s string) []string {
 	return out
 }
 
+// nanosOf is the time that a word tells in nanoseconds: 16 digits of base 16, which client-go puts after
+// the name of an Event's object.
+func nanosOf(w string) (int64, bool) {
+	if len(w) != 16 || w[0] < '1' || w[0] > '7' {
+		return 0, false
+	}
+	var v int64
+	for i := range len(w) {
+		d := strings.IndexByte(hexDigits, w[i])
+		if d < 0 {
+			return 0, false
+		}
+		v = v<<4 | int64(d)
+	}
+	return v, true
+}
+
+func nanosText(v int64) string { return strconv.FormatInt(v, 16) }
+
 // word codes a word that was not foreseen: by its number, or by its letters.
 func (m *model) word(w string, before, path uint32) string {
 	no, back := uint32(0), 0
@@ -137,6 +161,10 @@ func (m *model) word(w string, before, path uint32) string {
 			return ""
 		}
 		return m.words.at(m.words.len() - back)
+	}
+	if v, is := nanosOf(w); m.flag(mix(path^forNanos, before), is) {
+		now := m.clock * 1000
+		return nanosText(now + m.signed(m.probs, path^forNanos+1, v-now))
 	}
 	n := m.pick(mix(path^forWordLength, 5), 6, len(w)&63)
 	out := make([]byte, 0, n)
