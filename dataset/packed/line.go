@@ -2,6 +2,7 @@ package packed
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -68,7 +69,9 @@ func (m *model) event(root *node) *node {
 		stage = m.pick(mix(forChoice, uint32(sumText(verb))), 2, stage)
 		key = keyOf(begun, stages[stage])
 		guess = m.like(begun, stages[stage], key)
+		m.same = false
 	} else {
+		m.inContext(root)
 		key = m.key(root)
 		guess, _ = m.lines.get(key)
 	}
@@ -138,20 +141,20 @@ func (m *model) key(root *node) uint64 {
 			}
 		}
 	}
-	likely, _ := m.follow.get(m.before)
-	at := len(likely)
-	if m.encoding {
-		for i, x := range likely {
-			if x == no && no > 0 {
-				at = i
-				break
-			}
+	found := false
+	list, of := m.likely()
+	hs := m.trails()
+	for i := 0; i < candidates && list[i] > 0 && !found; i++ {
+		x := list[i]
+		ps := [mixed]*prob{
+			m.probs.at(mix(forKey, uint32(i)<<4|of[i])),
+			m.probs.at(mix(forKey+uint32(hs[0]), x)), m.probs.at(mix(forKey+uint32(hs[1]), x)), m.probs.at(mix(forKey+uint32(hs[2]), x)),
+		}
+		if found = m.blend(m.curves, &m.mixers[mixKey+i], &ps, b2i(x == no)) == 1; found {
+			no = x
 		}
 	}
-	at = m.pick(forKey, 3, at)
-	if at < len(likely) {
-		no = likely[at]
-	} else {
+	if !found {
 		back := 0
 		if no > 0 {
 			back = m.keyed.len() - int(no) + 1
@@ -166,6 +169,76 @@ func (m *model) key(root *node) uint64 {
 		key = m.keyed.at(int(no) - 1)
 	}
 	return key
+}
+
+// inContext codes whether a line that begins a request is of the context of the line before, where that named one,
+// as the lines of a stripped log and of a recording do.
+func (m *model) inContext(root *node) {
+	m.same = false
+	if m.context == nil {
+		return
+	}
+	is := m.encoding && root.member("context") != nil && root.member("context").equal(m.context)
+	hs := m.trails()
+	ps := [mixed]*prob{
+		m.probs.at(mix(forContext, uint32(min(m.length, 40)))), m.probs.at(mix(forContext, uint32(hs[0]))),
+		m.probs.at(mix(forContext, uint32(hs[1]))), m.probs.at(mix(forContext, uint32(hs[2]))),
+	}
+	m.same = m.blend(m.curves, &m.mixers[mixContext], &ps, b2i(is)) == 1
+	if m.same {
+		return
+	}
+	// What comes now may follow what came at the beginning of the other context.
+	if timed := m.latest.member("requestReceivedTimestamp") != nil; !timed {
+		m.latest = m.first
+		m.clock = microsOr(m.first.word("stageTimestamp"), m.clock)
+		first := keyOf(m.first, m.first.word("stage"))
+		m.trail = [3]uint64{first ^ 1, 0, 0}
+	}
+}
+
+// followers is how many of those lines that came after the same ones before are known; candidates how many of them
+// are asked for.
+const (
+	followers  = 4
+	candidates = 6
+)
+
+// trails are the latest line before, the latest two and the latest three, as one.
+func (m *model) trails() (hs [3]uint64) {
+	h := uint64(0)
+	for i, k := range m.trail {
+		h = (h*0x9e3779b97f4a7c15 ^ k) * 0xff51afd7ed558ccd
+		h ^= h >> 32
+		hs[i] = h
+	}
+	return hs
+}
+
+// likely are the numbers of the lines that came after the ones before, the likeliest first; of tells for each after
+// how many of them it did.
+func (m *model) likely() (list [candidates]uint32, of [candidates]uint32) {
+	n := 0
+	hs := m.trails()
+	for order := len(hs) - 1; order >= 0; order-- {
+		next, _ := m.follow.get(hs[order])
+		for _, x := range next {
+			if x == 0 {
+				break
+			}
+			at := slices.Index(list[:n], x)
+			if at < 0 {
+				if n == candidates {
+					continue
+				}
+				at = n
+				list[n] = x
+				n++
+			}
+			of[at] |= 1 << order
+		}
+	}
+	return list, of
 }
 
 // root codes the members of a line: first when it was, then the others in their order.
@@ -194,6 +267,7 @@ func (m *model) root(n, guess, begun *node) *node {
 	if !m.encoding {
 		n.values = m.several(len(n.shape.names))
 	}
+	received := n.shape.index("requestReceivedTimestamp") >= 0
 	done := make([]bool, len(n.shape.names))
 	code := func(i int) {
 		name := n.shape.names[i]
@@ -208,6 +282,18 @@ func (m *model) root(n, guess, begun *node) *node {
 			g = guess.member(name)
 		}
 		switch name {
+		case "context":
+			if m.same {
+				n.values[i] = m.context
+				return
+			}
+			if !received && m.context != nil {
+				g = m.context
+			}
+		case "stageTimestamp":
+			if !received && m.latest != nil {
+				g = m.latest.member(name)
+			}
 		case "requestObject", "responseObject":
 			g = m.body(n, name, g, n.values[i])
 		}
@@ -216,7 +302,6 @@ func (m *model) root(n, guess, begun *node) *node {
 			m.clock = microsOr(n.values[i].text, m.clock)
 		}
 	}
-	received := n.shape.index("requestReceivedTimestamp") >= 0
 	for _, name := range [...]string{"requestReceivedTimestamp", "stageTimestamp", "verb", "objectRef"} {
 		if i := n.shape.index(name); i >= 0 && !done[i] {
 			code(i)
@@ -325,8 +410,11 @@ func (m *model) learn(n *node) {
 	}
 	no, _ := m.known.get(key)
 	no++
-	likely, _ := m.follow.get(m.before)
-	if likely[0] != no {
+	for _, h := range m.trails() {
+		likely, _ := m.follow.get(h)
+		if likely[0] == no {
+			continue
+		}
 		at := len(likely) - 1
 		for i, x := range likely {
 			if x == no {
@@ -335,9 +423,14 @@ func (m *model) learn(n *node) {
 		}
 		copy(likely[1:at+1], likely[:at])
 		likely[0] = no
-		m.follow.set(m.before, likely)
+		m.follow.set(h, likely)
 	}
-	m.before = key
+	m.trail = [3]uint64{key, m.trail[0], m.trail[1]}
+	m.latest = n
+	if !m.same {
+		m.first, m.context, m.length = n, n.member("context"), 0
+	}
+	m.length++
 	if id := n.word("auditID"); id != "" && stage == `"RequestReceived"` {
 		m.waits.set(id, m.waiting.len())
 		m.waiting.push(n)

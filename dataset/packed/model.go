@@ -1,6 +1,8 @@
 package packed
 
 import (
+	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ type model struct {
 	last    []*node                 // by path: the last value there
 	known   layered[uint64, uint32] // encoding: number of a key
 	keyed   layers[uint64]          // keys by number
-	follow  layered[uint64, [4]uint32]
+	follow  layered[uint64, [followers]uint32]
 	shapeNo layered[string, uint32]
 	shapes  layers[*shape]
 	nameNo  layered[string, uint32]
@@ -38,11 +40,19 @@ type model struct {
 	after   []uint32 // the word after two others; 1 + its number
 	history []uint8  // by path: whether the latest values were as foreseen
 
-	version int64  // the highest resourceVersion
-	clock   int64  // microseconds: when the request came, or the previous line
-	kindOf  uint32 // of the line
-	run     uint32 // whether the latest values were as foreseen
-	before  uint64 // key of the previous line
+	version int64     // the highest resourceVersion
+	clock   int64     // microseconds: when the request came, or the previous line
+	kindOf  uint32    // of the line
+	run     uint32    // whether the latest values were as foreseen
+	trail   [3]uint64 // keys of the lines before, the latest first; see learn
+	context *node     // that the line before names; nil: none
+	same    bool      // the line is of that context
+	first   *node     // the first line of that context
+	latest  *node     // the line before
+	length  int       // lines of the context so far
+
+	curves *curves
+	mixers [mixers]mixer
 
 	base      []line // lines of the segment that all its blocks know, in order
 	nextBase  int    // of them, which comes next
@@ -62,11 +72,23 @@ const (
 )
 
 func newModel(c coder) *model {
-	return &model{
+	m := &model{
 		coder: c, probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits),
 		last: make([]*node, 1<<lastBits), origins: make([]uint32, 1<<originBits), sources: make([]uint32, 1<<sourceBits),
+		curves: newCurves(),
 	}
+	for i := range m.mixers {
+		m.mixers[i] = mixer{evenWeight, evenWeight, evenWeight, evenWeight}
+	}
+	return m
 }
+
+// Sets of weights.
+const (
+	mixContext = 0
+	mixKey     = 1 // by rank
+	mixers     = mixKey + candidates
+)
 
 // over continues from what m knows, before the base line of that number. m must not change any more.
 func (m *model) over(c coder, nextBase int) *model {
@@ -79,7 +101,7 @@ func (m *model) over(c coder, nextBase int) *model {
 		known: m.known.over(), keyed: m.keyed.over(), follow: m.follow.over(), shapeNo: m.shapeNo.over(), shapes: m.shapes.over(),
 		nameNo: m.nameNo.over(), names: m.names.over(), waiting: m.waiting.over(), waits: m.waits.over(), recent: m.recent.over(),
 		placed: m.placed.over(), origins: append([]uint32(nil), m.origins...), sources: append([]uint32(nil), m.sources...), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
-		base: m.base, nextBase: nextBase,
+		base: m.base, nextBase: nextBase, curves: m.curves, mixers: m.mixers,
 	}
 }
 
@@ -113,6 +135,7 @@ const (
 	forText
 	forUUID
 	forNanos
+	forContext
 	forBase
 )
 
@@ -459,6 +482,10 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 	here := mix(path, m.kindOf)
 	from := m.sources[here>>(32-sourceBits)]
 	other := m.valueAt(from)
+	like := ""
+	if guess != nil && guess.kind == scalar {
+		like = guess.text
+	}
 	if m.encoding {
 		form = formOf(n.text)
 		if len(n.text) >= backMin {
@@ -470,16 +497,14 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 			if n.text == other {
 				form = asOther
 			}
-			if form == asBack && m.soon(n.text) {
-				form = asSecond
+			if form == asBack {
+				if near, d := m.near(n.text, like, name, path); bits.Len64(d)+nearer < bits.Len(uint(back)) {
+					form = near
+				}
 			}
 		}
 	}
 	form = m.pick(mix(here^forScalar, uint32(len(other)+1)>>5), 4, form)
-	like := ""
-	if guess != nil && guess.kind == scalar {
-		like = guess.text
-	}
 	switch form {
 	case asBack:
 		back = m.count(mix(path^forBack, m.kindOf), back)
@@ -544,17 +569,30 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 	m.remember(n.text, path, here)
 }
 
-// soon tells whether a text is a time in seconds so near that its distance is shorter to tell than where it was
-// said.
-func (m *model) soon(text string) bool {
-	if formOf(text) != asSecond {
-		return false
+// near is how far a time or number is from what it is told from; of another text the distance is the greatest.
+func (m *model) near(text, like, name string, path uint32) (form int, d uint64) {
+	switch form = formOf(text); form {
+	case asSecond:
+		return form, 2 * distant(microsOf(text)/1e6, m.clock/1e6)
+	case asMicro:
+		return form, 2 * distant(microsOf(text), m.clock)
+	case asInt, asQuoted:
+		v, _ := strconv.ParseInt(strings.Trim(text, `"`), 10, 64)
+		if name == "resourceVersion" {
+			return form, 2 * distant(v, m.version)
+		}
+		base, _ := strconv.ParseInt(strings.Trim(like, `"`), 10, 64)
+		d = 2 * distant(v, base)
+		if latest, err := strconv.ParseInt(strings.Trim(m.valueAt(path), `"`), 10, 64); err == nil {
+			d = min(d, 2*distant(v, latest))
+		}
+		return form, d
 	}
-	d := microsOf(text)/1e6 - m.clock/1e6
-	return d > -soonSeconds && d < soonSeconds
+	return form, math.MaxUint64
 }
 
-const soonSeconds = 16
+// nearer is how many bits a distance must be shorter than the way back to where a text was said last.
+const nearer = 2
 
 // valueAt is the latest value at a path.
 func (m *model) valueAt(path uint32) string {
