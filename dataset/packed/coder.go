@@ -186,6 +186,11 @@ func newTable() table { return make(table, 1<<tableBits) }
 // near is how many probabilities share a cache line, so that four bits of a tree cost one look.
 const near = 16
 
+// line is the probabilities of the next four bits under a context and the bits before.
+func (t table) line(context, prefix uint32) []prob {
+	return t[t.place(context, prefix)&^(near-1):][:near]
+}
+
 // at is a probability of a context by itself.
 func (t table) at(context uint32) *prob { return &t[t.place(context, 0)] }
 
@@ -201,7 +206,7 @@ func (c *coder) symbol(t table, context uint32, n int, v uint32) uint32 {
 	got := uint32(0)
 	for n > 0 {
 		step := min(n, 4)
-		line := t[t.place(context, got+uint32(n)<<16)&^(near-1):][:near]
+		line := t.line(context, got+uint32(n)<<16)
 		node := uint32(1)
 		for i := n - 1; i >= n-step; i-- {
 			node = node<<1 | uint32(c.bit(&line[node&(near-1)], int(v>>i&1)))

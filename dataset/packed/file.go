@@ -388,7 +388,10 @@ func decodeBlock(base *model, payload []byte, whole bool) (lines []line, text []
 	if in.bad {
 		return nil, nil, false, errDamaged
 	}
-	if lines, err = decode(base.over(newDecoder(coded, in.b), nextBase), n, size); err != nil {
+	m := base.over(newDecoder(coded, in.b), nextBase)
+	lines, err = decode(m, n, size)
+	m.release()
+	if err != nil {
 		return nil, nil, false, err
 	}
 	if whole {

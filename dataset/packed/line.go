@@ -13,6 +13,7 @@ func (m *model) line(text string, root *node, shared bool) (string, *node) {
 		root = m.base[m.nextBase].root
 		m.nextBase++
 		m.clock = microsOr(root.word("stageTimestamp"), m.clock)
+		m.version = max(m.version, versionOf(root))
 		m.learn(root)
 		return "", root
 	}
@@ -272,7 +273,7 @@ func (m *model) root(n, guess, begun *node) *node {
 	code := func(i int) {
 		name := n.shape.names[i]
 		done[i] = true
-		path := sumPath(rootPath, name)
+		path := pathOf(rootPath, n.shape.paths[i])
 		g := begun.member(name)
 		switch name {
 		case "stage", "stageTimestamp", "annotations", "responseStatus":

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,13 +13,12 @@ import (
 // foresee the next one. Every decision in it is made of what both have.
 type model struct {
 	coder
-	probs table
+	*tables
 
 	lines   layered[uint64, *node]  // the last line of a key: see keys
 	states  layered[uint64, *node]  // the last state of an object, by uid and by name
 	order   layers[*node]           // states as they came, to be counted back
 	places  layered[*node, int]     // encoding: index into order
-	last    []*node                 // by path: the last value there
 	known   layered[uint64, uint32] // encoding: number of a key
 	keyed   layers[uint64]          // keys by number
 	follow  layered[uint64, [followers]uint32]
@@ -32,13 +32,8 @@ type model struct {
 	recent layers[string] // scalars that were not foreseen, to be counted back
 	placed layered[string, int]
 
-	origins []uint32 // by text: the path where it was said last
-	sources []uint32 // by path and kind of line: the path where its values come from
-
-	words   layers[string]
-	wordNo  layered[string, uint32]
-	after   []uint32 // the word after two others; 1 + its number
-	history []uint8  // by path: whether the latest values were as foreseen
+	words  layers[string]
+	wordNo layered[string, uint32]
 
 	version int64     // the highest resourceVersion
 	clock   int64     // microseconds: when the request came, or the previous line
@@ -52,7 +47,7 @@ type model struct {
 	length  int       // lines of the context so far
 
 	curves *curves
-	mixers [mixers]mixer
+	spare  *sync.Pool // of tables of models that went on from the same
 
 	base      []line // lines of the segment that all its blocks know, in order
 	nextBase  int    // of them, which comes next
@@ -63,6 +58,17 @@ type model struct {
 	links  []*node
 }
 
+// tables are the parts of a model that are of one size.
+type tables struct {
+	probs   table
+	last    []*node  // by path: the last value there
+	origins []uint32 // by text: the path where it was said last
+	sources []uint32 // by path and kind of line: the path where its values come from
+	after   []uint32 // the word after two others, and after one; 1 + its number
+	history []uint8  // by path: whether the latest values were as foreseen
+	mixers  [mixers]mixer
+}
+
 const (
 	afterBits   = 17
 	historyBits = 16
@@ -71,12 +77,23 @@ const (
 	sourceBits  = 13
 )
 
+// set makes t as from is.
+func (t *tables) set(from *tables) {
+	t.probs = append(t.probs[:0], from.probs...)
+	t.last = append(t.last[:0], from.last...)
+	t.origins = append(t.origins[:0], from.origins...)
+	t.sources = append(t.sources[:0], from.sources...)
+	t.after = append(t.after[:0], from.after...)
+	t.history = append(t.history[:0], from.history...)
+	t.mixers = from.mixers
+}
+
 func newModel(c coder) *model {
-	m := &model{
-		coder: c, probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits),
+	t := &tables{
+		probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits),
 		last: make([]*node, 1<<lastBits), origins: make([]uint32, 1<<originBits), sources: make([]uint32, 1<<sourceBits),
-		curves: newCurves(),
 	}
+	m := &model{coder: c, tables: t, curves: newCurves(), spare: new(sync.Pool)}
 	for i := range m.mixers {
 		m.mixers[i] = mixer{evenWeight, evenWeight, evenWeight, evenWeight}
 	}
@@ -86,8 +103,9 @@ func newModel(c coder) *model {
 // Sets of weights.
 const (
 	mixContext = 0
-	mixKey     = 1 // by rank
-	mixers     = mixKey + candidates
+	mixKey     = 1                   // by rank
+	mixLetter  = mixKey + candidates // by bit
+	mixers     = mixLetter + 8
 )
 
 // over continues from what m knows, before the base line of that number. m must not change any more.
@@ -95,14 +113,45 @@ func (m *model) over(c coder, nextBase int) *model {
 	if m.keyed.len() == 0 && m.words.len() == 0 {
 		return newModel(c)
 	}
-	return &model{
-		coder: c, probs: append(table(nil), m.probs...), after: append([]uint32(nil), m.after...), history: append([]uint8(nil), m.history...),
-		lines: m.lines.over(), states: m.states.over(), order: m.order.over(), places: m.places.over(), last: append([]*node(nil), m.last...),
+	t, _ := m.spare.Get().(*tables)
+	if t == nil {
+		t = new(tables)
+	}
+	t.set(m.tables)
+	o := &model{
+		coder: c, tables: t, spare: m.spare, curves: m.curves,
+		lines: m.lines.over(), states: m.states.over(), order: m.order.over(), places: m.places.over(),
 		known: m.known.over(), keyed: m.keyed.over(), follow: m.follow.over(), shapeNo: m.shapeNo.over(), shapes: m.shapes.over(),
 		nameNo: m.nameNo.over(), names: m.names.over(), waiting: m.waiting.over(), waits: m.waits.over(), recent: m.recent.over(),
-		placed: m.placed.over(), origins: append([]uint32(nil), m.origins...), sources: append([]uint32(nil), m.sources...), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
-		base: m.base, nextBase: nextBase, curves: m.curves, mixers: m.mixers,
+		placed: m.placed.over(), words: m.words.over(), wordNo: m.wordNo.over(), version: m.version, clock: m.clock,
+		base: m.base, nextBase: nextBase,
 	}
+	// Where in the base's time and versions its lines are is told by those before.
+	for i := min(nextBase, len(m.base)) - 1; i >= 0; i-- {
+		if v := versionOf(m.base[i].root); v > 0 {
+			o.version = v
+			break
+		}
+	}
+	if nextBase > 0 && nextBase <= len(m.base) {
+		o.clock = microsOr(m.base[nextBase-1].root.word("stageTimestamp"), o.clock)
+	}
+	return o
+}
+
+// release ends the use of m, whose tables serve the next one that goes on from the same.
+func (m *model) release() {
+	m.spare.Put(m.tables)
+	m.tables = nil
+}
+
+// versionOf is the resourceVersion of what a line answers; 0: it says none.
+func versionOf(root *node) int64 {
+	v, err := strconv.ParseInt(strings.Trim(root.member("responseObject").member("metadata").word("resourceVersion"), `"`), 10, 64)
+	if err != nil || v < 0 {
+		return 0
+	}
+	return v
 }
 
 // Contexts of decisions, mixed with paths and what else is known.
@@ -172,11 +221,9 @@ const (
 	elementName = "[]"
 )
 
-func sumPath(parent uint32, name string) uint32 {
-	h := parent*0x01000193 + 0x811c9dc5
-	for i := 0; i < len(name); i++ {
-		h = (h ^ uint32(name[i])) * 0x01000193
-	}
+// pathOf is the path of a member, by the sum of its name.
+func pathOf(parent, name uint32) uint32 {
+	h := (parent*0x01000193 ^ name) * 0x85ebca6b
 	return h ^ h>>15
 }
 
@@ -272,7 +319,7 @@ func (m *model) object(n, guess *node, path uint32, depth int) {
 		case like != nil:
 			g = guess.member(name)
 		}
-		n.values[i] = m.value(n.values[i], g, sumPath(path, name), name, depth+1)
+		n.values[i] = m.value(n.values[i], g, pathOf(path, n.shape.paths[i]), name, depth+1)
 	}
 }
 
@@ -325,7 +372,7 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 		}
 	}
 	got.key = strings.Join(got.names, `","`)
-	got.sum = sumText(got.key)
+	got.summed()
 	if m.encoding {
 		got = s
 	}
@@ -394,7 +441,7 @@ func (m *model) array(n, guess *node, path uint32, depth int) {
 		return
 	}
 	at := 0
-	inner := sumPath(path, elementName)
+	inner := pathOf(path, uint32(sumText(elementName)))
 	for i := 0; i < size && !m.spoilt(); i++ {
 		var e *node
 		if m.encoding {

@@ -180,7 +180,7 @@ func TestCorpus(t *testing.T) {
 
 // TestDamage: whatever happens to a file, the lines that come out are right and have their numbers.
 func TestDamage(t *testing.T) {
-	log := audited(1600) // six blocks and a bit
+	log := audited(1600) // twelve blocks and a bit
 	file := pack(t, log, 2)
 	f := open(t, file)
 	want := bytes.Split(log, []byte("\n"))
@@ -188,7 +188,7 @@ func TestDamage(t *testing.T) {
 	for _, c := range f.chunks {
 		kinds += string(c.kind)
 	}
-	if kinds != "BLLLLLLL" {
+	if kinds != "BLLLLLLLLLLLLL" {
 		t.Fatalf("chunks %s", kinds)
 	}
 	at := func(i, plus int) int { return int(f.chunks[i].offset) + plus }
@@ -197,19 +197,19 @@ func TestDamage(t *testing.T) {
 		spoil      func([]byte) []byte
 		lost, read int // lines at least lost, and at least right
 	}{
-		{"a bit in a block", func(b []byte) []byte { b[at(3, 200)] ^= 4; return b }, 512, 2688},
-		{"the length of a block", func(b []byte) []byte { b[at(2, 6)] ^= 1; return b }, 512, 2688},
-		{"the mark of a block", func(b []byte) []byte { b[at(4, 0)] = 0; return b }, 512, 2688},
-		{"a block cut out", func(b []byte) []byte { return append(b[:at(3, 0)], b[at(4, 0):]...) }, 512, 2688},
+		{"a bit in a block", func(b []byte) []byte { b[at(3, 200)] ^= 4; return b }, 256, 2944},
+		{"the length of a block", func(b []byte) []byte { b[at(2, 6)] ^= 1; return b }, 256, 2944},
+		{"the mark of a block", func(b []byte) []byte { b[at(4, 0)] = 0; return b }, 256, 2944},
+		{"a block cut out", func(b []byte) []byte { return append(b[:at(3, 0)], b[at(4, 0):]...) }, 256, 2944},
 		{"bytes put in", func(b []byte) []byte {
 			return append(append(append([]byte(nil), b[:at(3, 50)]...), "put in"...), b[at(3, 50):]...)
-		}, 512, 2688},
+		}, 256, 2944},
 		{"a bit in the base", func(b []byte) []byte { b[at(0, 100)] ^= 4; return b }, 3200, 0},
-		{"the end is missing", func(b []byte) []byte { return b[:at(6, 100)] }, 640, 2560},
+		{"the end is missing", func(b []byte) []byte { return b[:at(11, 100)] }, 640, 2560},
 		{"the index is missing", func(b []byte) []byte { return b[:len(b)-40] }, 0, 3200},
 		{"a bit in the index", func(b []byte) []byte { b[len(b)-20] ^= 1; return b }, 0, 3200},
 		{"the last bytes", func(b []byte) []byte { b[len(b)-3] ^= 1; return b }, 0, 3200},
-		{"two blocks", func(b []byte) []byte { b[at(2, 99)] ^= 4; b[at(5, 99)] ^= 4; return b }, 1024, 2176},
+		{"two blocks", func(b []byte) []byte { b[at(2, 99)] ^= 4; b[at(5, 99)] ^= 4; return b }, 512, 2688},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			spoilt := test.spoil(bytes.Clone(file))

@@ -28,6 +28,17 @@ type shape struct {
 	key   string // the names joined
 	sum   uint64 // of the key
 	names []string
+	paths []uint32 // by name: its sum
+}
+
+// summed sets the sums of s, whose key and names are set.
+func (s *shape) summed() *shape {
+	s.sum = sumText(s.key)
+	s.paths = make([]uint32, len(s.names))
+	for i, n := range s.names {
+		s.paths[i] = uint32(sumText(n))
+	}
+	return s
 }
 
 func (s *shape) index(name string) int { return slices.Index(s.names, name) }
@@ -252,11 +263,21 @@ func (p *parser) one(n *node) *node {
 }
 
 func sumText(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(s); i++ {
-		h = (h ^ uint64(s[i])) * 1099511628211
+	const odd = 0xff51afd7ed558ccd
+	h := uint64(len(s)) * 0x9e3779b97f4a7c15
+	for ; len(s) >= 8; s = s[8:] {
+		v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		h = (h ^ v) * odd
+		h ^= h >> 32
 	}
-	return h ^ h>>29
+	v := uint64(0)
+	for i := 0; i < len(s); i++ {
+		v = v<<8 | uint64(s[i])
+	}
+	h = (h ^ v) * odd
+	h ^= h >> 29
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>32
 }
 
 // shapes are the shapes met, by their key.
@@ -267,11 +288,11 @@ func (s shapes) of(names []string) *shape {
 	if x, ok := s[key]; ok {
 		return x
 	}
-	x := &shape{key: strings.Clone(key), sum: sumText(key), names: make([]string, len(names))}
+	x := &shape{key: strings.Clone(key), names: make([]string, len(names))}
 	for i, n := range names {
 		x.names[i] = strings.Clone(n)
 	}
-	s[x.key] = x
+	s[x.key] = x.summed()
 	return x
 }
 

@@ -22,12 +22,10 @@ func (m *model) text(s, like string, path uint32) string {
 				w = s[at : at+wordLength(s[at:])]
 			}
 		}
-		// 0: as in the string that it is like; 1: as after the same words; 2: another; 3: the end
-		slot := mix(one*31+two, 0x51) >> (32 - afterBits)
-		guess, likely := m.after[slot], ""
-		if guess > 0 {
-			likely = m.words.at(int(guess - 1))
-		}
+		// 0: as in the string that it is like; 1: as after the same two words; 2: another; 3: the end; 4: as after
+		// the same word
+		slot, slot1 := mix(one*31+two, 0x51)>>(32-afterBits), mix(one, path)>>(32-afterBits)
+		likely, likely1 := m.wordAt(m.after[slot]), m.wordAt(m.after[slot1])
 		similar := ""
 		if next < len(ahead) {
 			similar = ahead[next]
@@ -42,6 +40,9 @@ func (m *model) text(s, like string, path uint32) string {
 		if likely == similar {
 			state |= 16
 		}
+		if likely1 != "" && likely1 != likely && likely1 != similar {
+			state |= 32
+		}
 		choice := 2
 		if m.encoding {
 			switch {
@@ -51,9 +52,11 @@ func (m *model) text(s, like string, path uint32) string {
 				choice = 0
 			case w == likely:
 				choice = 1
+			case w == likely1:
+				choice = 4
 			}
 		}
-		choice = m.pick(mix(path^forWord, state), 2, choice)
+		choice = m.pick(mix(path^forWord, state), 3, choice)
 		switch choice {
 		case 3:
 			return string(out)
@@ -61,6 +64,8 @@ func (m *model) text(s, like string, path uint32) string {
 			w = similar
 		case 1:
 			w = likely
+		case 4:
+			w = likely1
 		default:
 			w = m.word(w, one, path)
 		}
@@ -68,7 +73,7 @@ func (m *model) text(s, like string, path uint32) string {
 			m.spoil()
 			break
 		}
-		missed = missed<<1&3 | uint32(choice>>1)
+		missed = missed<<1&3 | uint32(b2i(choice == 2))
 		if next < len(ahead) {
 			next++
 			if w != similar { // look where it goes on
@@ -86,7 +91,7 @@ func (m *model) text(s, like string, path uint32) string {
 			m.wordNo.set(w, no)
 			m.words.push(w)
 		}
-		m.after[slot] = no + 1
+		m.after[slot], m.after[slot1] = no+1, no+1
 		two, one = one, no+1
 		out = append(out, w...)
 		at += len(w)
@@ -95,6 +100,14 @@ func (m *model) text(s, like string, path uint32) string {
 		}
 	}
 	return string(out)
+}
+
+// wordAt is the word of a number, from 1; 0: none.
+func (m *model) wordAt(no uint32) string {
+	if no == 0 {
+		return ""
+	}
+	return m.words.at(int(no - 1))
 }
 
 func alphanumeric(c byte) bool {
@@ -174,9 +187,34 @@ func (m *model) word(w string, before, path uint32) string {
 		if m.encoding {
 			c = w[i]
 		}
-		c = byte(m.pick(forLetter^mix(a<<8|b, uint32(min(n, 12))&^3), 8, int(c)))
+		at := uint32(min(n, 12))
+		c = m.letter(c, [mixed]uint32{
+			forLetter ^ mix(path, at), forLetter + 1 ^ mix(b, at&^3), forLetter + 2 ^ mix(a<<8|b, at&^3), forLetter + 3 ^ mix(b<<8|uint32(i), path),
+		})
 		a, b = b, uint32(c)
 		out = append(out, c)
 	}
 	return string(out)
+}
+
+// letter codes a letter under several contexts.
+func (m *model) letter(c byte, contexts [mixed]uint32) byte {
+	got := uint32(0)
+	var near [mixed][]prob
+	var ps [mixed]*prob
+	for half := range 2 {
+		for i, x := range contexts {
+			near[i] = m.probs.line(x, got+uint32(half+1)<<16)
+		}
+		node := uint32(1)
+		for i := range 4 {
+			for j := range ps {
+				ps[j] = &near[j][node]
+			}
+			bit := 4*half + i
+			node = node<<1 | uint32(m.blend(m.curves, &m.mixers[mixLetter+bit], &ps, int(c>>(7-bit)&1)))
+		}
+		got = got<<4 | node&15
+	}
+	return byte(got)
 }
