@@ -37,7 +37,8 @@ final: build ## the one evaluation on the final recordings, logged in results/fi
 # Labels by the model in the program, which knows the dev recordings; the rules of identity were made looking at these.
 final-contexts: build ## likewise the contexts of the final recordings, into results/final/contexts.jsonl (AGAIN=1: once more)
 	bin/k8ntext contexts score base-final busy-final other-version-final metadata-final --labels predicted --parts \
-		--final results/final $(if $(AGAIN),--again) -o json > results/final/contexts.tmp && mv results/final/contexts.tmp results/final/contexts.jsonl
+		--final results/final $(if $(AGAIN),--again) -o json > results/final/contexts.tmp
+	grep -v '"by":"action"' results/final/contexts.tmp > results/final/contexts.jsonl && rm results/final/contexts.tmp
 
 test: ## all tests (a few minutes)
 	$(GO) test ./...
