@@ -56,18 +56,18 @@ func (s Store) Uses() ([]Use, error) {
 	return uses, nil
 }
 
-// isFinal tells whether a corpus, by name or path, is a final recording.
-func isFinal(corpus string) bool {
+// IsFinal tells whether a corpus, by name or path, is a final recording.
+func IsFinal(corpus string) bool {
 	name, _, _ := strings.Cut(path.Base(filepath.ToSlash(corpus)), ".jsonl")
 	return strings.HasSuffix(name, "-final")
 }
 
 // checkFinal keeps final recordings from being trained on, and from being tested without being logged.
 func (e *Experiment) checkFinal() error {
-	if i := slices.IndexFunc(e.Corpus, isFinal); i >= 0 && e.Protocol == ProtocolCross {
+	if i := slices.IndexFunc(e.Corpus, IsFinal); i >= 0 && e.Protocol == ProtocolCross {
 		return badKey("corpus", "%q is for the final evaluation alone: nothing is trained on it", e.Corpus[i])
 	}
-	i := slices.IndexFunc(e.recordings(), isFinal)
+	i := slices.IndexFunc(e.recordings(), IsFinal)
 	switch {
 	case e.final && e.Protocol != ProtocolCross:
 		return badKey("protocol", "%q in a file with final = true: use %q, which trains on some recordings and tests others", e.Protocol, ProtocolCross)
@@ -113,19 +113,44 @@ func (c *Config) use(o RunOptions, trials []Trial) error {
 	}
 	log := filepath.Join(o.Store.Dir, usesFile)
 	again := o.FinalAgain || o.Again != nil
-	i := slices.IndexFunc(uses, func(earlier Use) bool { return earlier.Config == u.Config })
+	i := logged(uses, u)
 	switch {
 	case i >= 0 && !again && complete:
 		return fmt.Errorf("%w on %s UTC, by commit %s, and stands in %s: its results are under %s, and experiment report draws them; experiment run --again makes and logs it once more",
 			ErrUsed, uses[i].Date, plots.Printable(uses[i].Commit), log, o.Store.Dir)
 	case i >= 0 && !again:
 		return nil // goes on where it was stopped
-	case len(uses) > 0 && o.Remark != nil:
-		o.Remark(fmt.Sprintf("%s logs %s of final recordings before this one: the more there are, the less each says", log, count(len(uses), "evaluation")))
+	}
+	return o.Store.log(uses, u, o.Remark)
+}
+
+// LogUse logs a final evaluation that is not of trials, before it begins. It is [ErrUsed] if the same one is logged,
+// unless it is to be made again. The remark, which may be nil, hears of others that were made.
+func (s Store) LogUse(u Use, again bool, remark func(string)) error {
+	uses, err := s.Uses()
+	if err != nil {
+		return err
+	}
+	if i := logged(uses, u); i >= 0 && !again {
+		return fmt.Errorf("%w on %s UTC, by commit %s, and stands in %s", ErrUsed, uses[i].Date, plots.Printable(uses[i].Commit), filepath.Join(s.Dir, usesFile))
+	}
+	return s.log(uses, u, remark)
+}
+
+// logged is the place of a use of the same config among uses; -1: there is none.
+func logged(uses []Use, u Use) int {
+	return slices.IndexFunc(uses, func(earlier Use) bool { return earlier.Config == u.Config })
+}
+
+// log adds a use to those that are logged.
+func (s Store) log(uses []Use, u Use, remark func(string)) error {
+	log := filepath.Join(s.Dir, usesFile)
+	if len(uses) > 0 && remark != nil {
+		remark(fmt.Sprintf("%s logs %s of final recordings before this one: the more there are, the less each says", log, count(len(uses), "evaluation")))
 	}
 	var text []byte
-	for _, logged := range append(uses, u) {
-		line, err := json.Marshal(logged, json.Deterministic(true))
+	for _, x := range append(uses, u) {
+		line, err := json.Marshal(x, json.Deterministic(true))
 		if err != nil {
 			return fmt.Errorf("log the final evaluation: %w", err)
 		}

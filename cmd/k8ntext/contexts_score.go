@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +24,7 @@ import (
 	"k8ntext/dataset"
 	"k8ntext/dataset/identity"
 	"k8ntext/dataset/label"
+	"k8ntext/experiments"
 	"k8ntext/metrics"
 	"k8ntext/model"
 )
@@ -33,6 +38,7 @@ func (a *app) contextsScoreCommand() *cobra.Command {
 		seed   uint64
 		models []string
 		unseen bool
+		final  finalUse
 	)
 	c := &cobra.Command{
 		Use:   "score CORPUS...",
@@ -50,13 +56,17 @@ Scores are of users' contexts (scope users), and of all, where every event of th
 background is trivially its own. Intervals: 95 % bootstrap over contexts. --parts adds
 the scores by size, by action, and by the route by which the truth was found: only
 events whose route is independent of the identity of objects support a claim about
-the level identity.
+the level identity. With -o json the lines at the end, those with "than", are what the
+level full gains over identity and over paper, with paired intervals.
 
 Of several models (-m A,B,C) each labels the events that it was not trained on, the
 first of them where there are several: with the models of train --fold 0 to 4 no
 label of the corpus is by a model that knows its event. --unseen scores only
 contexts of which no event was known to a model that labels it: with the model of
-train --fold 0 those of the first fifth.`,
+train --fold 0 those of the first fifth.
+
+Final recordings, which no choice may be made on, are scored only with --final FOLDER:
+it logs the use in the folder, and scores the same once.`,
 		Example: `  k8ntext contexts score base-dev --labels true
   k8ntext contexts score busy-dev --labels predicted -m my.k8ntext --parts
   k8ntext contexts score base-dev --labels predicted -m without-0.k8ntext,without-1.k8ntext
@@ -94,6 +104,14 @@ train --fold 0 those of the first fifth.`,
 					}
 				}
 			}
+			asked := fmt.Sprint(labels, o.Levels, parts, seed, unseen, r.sure, args)
+			if err := final.check(asked, taggers, args, func(text string) {
+				if !a.quiet {
+					fmt.Fprintf(a.stderr, "k8ntext: %s\n", printable(text))
+				}
+			}); err != nil {
+				return err
+			}
 			out := bufio.NewWriter(a.stdout)
 			for _, name := range args {
 				report, err := a.scoreContexts(cmd, name, taggers, unseen, o, &r)
@@ -101,7 +119,7 @@ train --fold 0 those of the first fifth.`,
 					return fmt.Errorf("score %s: %w", printable(name), err)
 				}
 				if a.output == "json" {
-					err = writeRows(out, report.Rows)
+					err = errors.Join(writeLines(out, report.Rows), writeLines(out, report.Differences))
 				} else {
 					writeScores(out, report)
 				}
@@ -122,9 +140,45 @@ train --fold 0 those of the first fifth.`,
 	c.Flags().BoolVar(&parts, "parts", false, "also by size, action and route of the truth")
 	c.Flags().BoolVar(&unseen, "unseen", false, "score only contexts of which the models know no event")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the bootstrap")
+	c.Flags().StringVar(&final.dir, "final", "", "score final recordings, and log the use in this results folder")
+	c.Flags().BoolVar(&final.again, "again", false, "with --final: once more what is logged as done")
 	r.e.flags(c.Flags())
 	r.e.deviceFlag(c.Flags())
 	return c
+}
+
+// finalUse is the use of final recordings that a command was asked for.
+type finalUse struct {
+	dir   string // results folder that logs it; "": none is to be used
+	again bool
+}
+
+// check logs the use of the final ones among corpora, and refuses those that are not to be used. What was asked,
+// and of which models, tells one use from another.
+func (f finalUse) check(asked string, taggers []*model.Tagger, corpora []string, remark func(string)) error {
+	finals := slices.DeleteFunc(slices.Clone(corpora), func(name string) bool { return !experiments.IsFinal(name) })
+	switch {
+	case f.dir == "" && f.again:
+		return usagef("--again goes with --final")
+	case f.dir == "" && len(finals) > 0:
+		return usagef("%s is for the final evaluation alone: use a dev recording, or --final results/final, which logs the use", printable(finals[0]))
+	case f.dir == "":
+		return nil
+	case len(finals) < len(corpora):
+		return usagef("--final is of final recordings alone, whose names end in -final")
+	}
+	by := provenance()
+	sum := sha256.New()
+	fmt.Fprintln(sum, "contexts score", asked)
+	for _, t := range taggers {
+		if err := t.Write(sum); err != nil {
+			return fmt.Errorf("log the final evaluation: %w", err)
+		}
+	}
+	return experiments.Store{Dir: f.dir}.LogUse(experiments.Use{
+		Date: time.Now().UTC().Format(time.DateTime), Commit: by.Commit, Dirty: by.Dirty,
+		Config: hex.EncodeToString(sum.Sum(nil)[:8]), Corpora: finals,
+	}, f.again, remark)
 }
 
 func (a *app) scoreContexts(cmd *cobra.Command, name string, taggers []*model.Tagger, unseen bool, o score.Options, r *rebuilding) (*score.Report, error) {
@@ -204,8 +258,8 @@ func (a *app) labelUnseen(cmd *cobra.Command, c *dataset.Corpus, taggers []*mode
 	return nil
 }
 
-// writeRows writes one object a line; what is not defined is null.
-func writeRows(out io.Writer, rows []score.Row) error {
+// writeLines writes one object a line; what is not defined is null.
+func writeLines[T any](out io.Writer, rows []T) error {
 	orNull := json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, f float64) error {
 		if math.IsNaN(f) {
 			return e.WriteToken(jsontext.Null)

@@ -21,7 +21,7 @@ under results/<name>/trials. A run that was stopped goes on where it was; status
 and report are drawn from the record files alone. See docs/experiments.md.`,
 		Example: `  k8ntext experiment plan configs/quick.toml
   k8ntext experiment run configs/quick.toml
-  k8ntext experiment run configs/quick.toml --set name=wider --set protocol-blocked-ours.model.units1=128
+  k8ntext experiment run configs/quick.toml --set name=wider --set protocol-blocked.model.units1=128
   k8ntext experiment status configs/quick.toml
   k8ntext experiment verify configs/quick.toml -n 2
   k8ntext experiment report configs/quick.toml`,

@@ -66,10 +66,14 @@ type Row struct {
 
 // Difference is what a level gains over another, on the same contexts.
 type Difference struct {
-	Better, Than string
-	Metric       string
-	Value        float64
-	Low, High    float64 // paired 95 % bootstrap interval over contexts
+	Corpus string  `json:"corpus"`
+	Better string  `json:"level"`
+	Than   string  `json:"than"`
+	Labels string  `json:"labels"` // of the better one's, see [Row]
+	Metric string  `json:"metric"`
+	Value  float64 `json:"difference"`
+	Low    float64 `json:"low"` // paired 95 % bootstrap interval over contexts
+	High   float64 `json:"high"`
 }
 
 // Sure tells that the interval of the difference is above 0.
@@ -149,7 +153,7 @@ func Corpus(ctx context.Context, c *dataset.Corpus, o Options) (*Report, error) 
 		r.Rows = append(r.Rows, truth.rows(g, o)...)
 	}
 	for _, than := range []contexts.Level{contexts.Identity, contexts.Paper} {
-		r.Differences = append(r.Differences, differences(contexts.Full, than, whole, o)...)
+		r.Differences = append(r.Differences, differences(c.Name, contexts.Full, than, whole, o)...)
 	}
 	slices.SortStableFunc(r.Rows, func(a, b Row) int { // the headline first
 		return cmp.Or(cmp.Compare(a.By, b.By), cmp.Compare(b.Scope, a.Scope), cmp.Compare(a.Unit, b.Unit))
@@ -158,7 +162,7 @@ func Corpus(ctx context.Context, c *dataset.Corpus, o Options) (*Report, error) 
 }
 
 // differences compares two levels on the same users' contexts; none where one of them was not scored.
-func differences(better, than contexts.Level, whole map[contexts.Level][]metrics.ClusterScore, o Options) []Difference {
+func differences(corpus string, better, than contexts.Level, whole map[contexts.Level][]metrics.ClusterScore, o Options) []Difference {
 	if len(whole[better]) == 0 || len(whole[than]) == 0 {
 		return nil
 	}
@@ -169,7 +173,7 @@ func differences(better, than contexts.Level, whole map[contexts.Level][]metrics
 	intervals := metrics.Resampled([][]metrics.ClusterScore{whole[better], whole[than]}, values, o.Resamples, o.Seed)
 	var out []Difference
 	for i, name := range []string{"pairwise_f1", "exact"} {
-		d := Difference{Better: string(better), Than: string(than), Metric: name, Value: value[i], Low: math.NaN(), High: math.NaN()}
+		d := Difference{Corpus: corpus, Labels: o.Name, Better: string(better), Than: string(than), Metric: name, Value: value[i], Low: math.NaN(), High: math.NaN()}
 		if intervals != nil {
 			d.Low, d.High = intervals[i][0], intervals[i][1]
 		}
