@@ -65,6 +65,7 @@ type tables struct {
 	origins []uint32 // by text: the path where it was said last
 	sources []uint32 // by path and kind of line: the path where its values come from
 	after   []uint32 // the word after two others, and after one; 1 + its number
+	turned  []uint32 // by path and shape: the other shape that came there last; 1 + its number
 	history []uint8  // by path: whether the latest values were as foreseen
 	mixers  [mixers]mixer
 }
@@ -75,6 +76,7 @@ const (
 	lastBits    = 14
 	originBits  = 14
 	sourceBits  = 13
+	turnedBits  = 13
 )
 
 // set makes t as from is.
@@ -84,6 +86,7 @@ func (t *tables) set(from *tables) {
 	t.origins = append(t.origins[:0], from.origins...)
 	t.sources = append(t.sources[:0], from.sources...)
 	t.after = append(t.after[:0], from.after...)
+	t.turned = append(t.turned[:0], from.turned...)
 	t.history = append(t.history[:0], from.history...)
 	t.mixers = from.mixers
 }
@@ -92,6 +95,7 @@ func newModel(c coder) *model {
 	t := &tables{
 		probs: newTable(), after: make([]uint32, 1<<afterBits), history: make([]uint8, 1<<historyBits),
 		last: make([]*node, 1<<lastBits), origins: make([]uint32, 1<<originBits), sources: make([]uint32, 1<<sourceBits),
+		turned: make([]uint32, 1<<turnedBits),
 	}
 	m := &model{coder: c, tables: t, curves: newCurves(), spare: new(sync.Pool)}
 	for i := range m.mixers {
@@ -185,6 +189,7 @@ const (
 	forUUID
 	forNanos
 	forContext
+	forTurn
 	forBase
 )
 
@@ -325,8 +330,18 @@ func (m *model) object(n, guess *node, path uint32, depth int) {
 
 // shape codes the names of an object: those that are foreseen, some that were met, or new ones.
 func (m *model) shape(s, like *shape, path uint32) *shape {
-	if like != nil && m.flag(path^forShape, s == like) {
-		return like
+	turn := path
+	if like != nil {
+		if m.flag(path^forShape, s == like) {
+			return like
+		}
+		turn = mix(path, uint32(like.sum))
+	}
+	turned := &m.turned[turn>>(32-turnedBits)]
+	if *turned > 0 {
+		if other := m.shapes.at(int(*turned) - 1); m.flag(mix(path, forTurn), s == other) {
+			return other
+		}
 	}
 	var no uint32
 	if m.encoding {
@@ -340,6 +355,7 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 			m.spoil()
 			return &shape{}
 		}
+		*turned = no
 		return m.shapes.at(int(no) - 1)
 	}
 	size := 0
@@ -381,6 +397,7 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 	}
 	m.shapeNo.set(got.key, uint32(m.shapes.len()))
 	m.shapes.push(got)
+	*turned = uint32(m.shapes.len())
 	return got
 }
 
