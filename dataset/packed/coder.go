@@ -247,3 +247,13 @@ func mix(a, b uint32) uint32 {
 	h := (a ^ b*0xcc9e2d51) * 0x1b873593
 	return h ^ h>>15
 }
+
+// ordinal codes a number below 1 << 20 of which some are much more frequent than others.
+func (m *model) ordinal(context uint32, v uint64) uint64 {
+	n := int(m.symbol(m.probs, context, 5, uint32(bits.Len64(v))))
+	if n <= 1 {
+		return uint64(n)
+	}
+	rest := n - 1
+	return 1<<rest | uint64(m.symbol(m.probs, context^uint32(n)*0x2545f491, rest, uint32(v)&(1<<rest-1)))
+}

@@ -161,19 +161,18 @@ func nanosText(v int64) string { return strconv.FormatInt(v, 16) }
 
 // word codes a word that was not foreseen: by its number, or by its letters.
 func (m *model) word(w string, before, path uint32) string {
-	no, back := uint32(0), 0
+	no := uint64(0)
 	if m.encoding {
-		var ok bool
-		if no, ok = m.wordNo.get(w); ok {
-			back = m.words.len() - int(no)
+		if x, ok := m.wordNo.get(w); ok {
+			no = uint64(x) + 1
 		}
 	}
-	if back = m.count(mix(path^forWordNo, 3), back); back > 0 {
-		if back > m.words.len() {
+	if no = m.ordinal(mix(path^forWordNo, 3), no); no > 0 {
+		if no > uint64(m.words.len()) {
 			m.spoil()
 			return ""
 		}
-		return m.words.at(m.words.len() - back)
+		return m.words.at(int(no - 1))
 	}
 	if v, is := nanosOf(w); m.flag(mix(path^forNanos, before), is) {
 		now := m.clock * 1000
