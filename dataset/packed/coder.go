@@ -176,7 +176,7 @@ func (c *coder) bytes(n int, b []byte) []byte {
 }
 
 // tableBits is the size of a table of probabilities. Contexts share its entries by their hash.
-const tableBits = 20
+const tableBits = 21
 
 // table holds the probabilities of all contexts.
 type table []prob
@@ -246,14 +246,4 @@ func (c *coder) signed(t table, context uint32, v int64) int64 {
 func mix(a, b uint32) uint32 {
 	h := (a ^ b*0xcc9e2d51) * 0x1b873593
 	return h ^ h>>15
-}
-
-// ordinal codes a number below 1 << 20 of which some are much more frequent than others.
-func (m *model) ordinal(context uint32, v uint64) uint64 {
-	n := int(m.symbol(m.probs, context, 5, uint32(bits.Len64(v))))
-	if n <= 1 {
-		return uint64(n)
-	}
-	rest := n - 1
-	return 1<<rest | uint64(m.symbol(m.probs, context^uint32(n)*0x2545f491, rest, uint32(v)&(1<<rest-1)))
 }

@@ -1,5 +1,7 @@
 package packed
 
+import "math/bits"
+
 // curves turn probabilities into what can be summed and back: the logistic function and its inverse, in whole
 // numbers so that every processor gives the same.
 type curves struct {
@@ -64,4 +66,44 @@ func (c *coder) blend(k *curves, w *mixer, ps *[mixed]*prob, b int) int {
 		p.update(b)
 	}
 	return b
+}
+
+// symbols codes v < 1<<n under several contexts, weighed by the set of that number and those after it, one a bit.
+func (m *model) symbols(set int, contexts [mixed]uint32, n int, v uint32) uint32 {
+	got := uint32(0)
+	var near [mixed][]prob
+	var ps [mixed]*prob
+	for i := n; i > 0; {
+		step := min(i, 4)
+		for j, x := range contexts {
+			near[j] = m.probs.line(x, got+uint32(i)<<16)
+		}
+		node := uint32(1)
+		for range step {
+			for j := range ps {
+				ps[j] = &near[j][node]
+			}
+			i--
+			node = node<<1 | uint32(m.blend(m.curves, &m.mixers[set+min(n-1-i, setSize-1)], &ps, int(v>>i&1)))
+		}
+		got = got<<step | node&^(1<<step)
+	}
+	return got
+}
+
+// setSize is how many sets of weights symbols has for itself; the last is for all later bits.
+const setSize = 8
+
+// ordinal codes a number, of which some are much more frequent than others, under several contexts: its length and
+// its bits.
+func (m *model) ordinal(set int, contexts [mixed]uint32, v uint64) uint64 {
+	n := int(m.symbols(set, contexts, 5, uint32(bits.Len64(v))))
+	if n <= 1 {
+		return uint64(n)
+	}
+	for i := range contexts {
+		contexts[i] ^= uint32(n) * 0x2545f491
+	}
+	rest := n - 1
+	return 1<<rest | uint64(m.symbols(set+setSize, contexts, rest, uint32(v)&(1<<rest-1)))
 }

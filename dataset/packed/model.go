@@ -107,9 +107,11 @@ func newModel(c coder) *model {
 // Sets of weights.
 const (
 	mixContext = 0
-	mixKey     = 1                   // by rank
-	mixLetter  = mixKey + candidates // by bit
-	mixers     = mixLetter + 8
+	mixKey     = 1 // by rank
+	mixLetter  = mixKey + candidates
+	mixWord    = mixLetter + setSize
+	mixShape   = mixWord + 2*setSize
+	mixers     = mixShape + 2*setSize
 )
 
 // over continues from what m knows, before the base line of that number. m must not change any more.
@@ -345,11 +347,11 @@ func (m *model) shape(s, like *shape, path uint32) *shape {
 	}
 	var no uint32
 	if m.encoding {
-		if x, ok := m.shapeNo.get(s.key); ok && x < 1<<13-1 {
+		if x, ok := m.shapeNo.get(s.key); ok {
 			no = x + 1
 		}
 	}
-	no = uint32(m.pick(path^forShapeNo, 13, int(no)))
+	no = uint32(m.ordinal(mixShape, [mixed]uint32{path ^ forShapeNo, mix(path^forShapeNo, m.kindOf), forShapeNo + 1, turn ^ forShapeNo + 2}, uint64(no)))
 	if no > 0 {
 		if int(no) > m.shapes.len() {
 			m.spoil()

@@ -167,7 +167,7 @@ func (m *model) word(w string, before, path uint32) string {
 			no = uint64(x) + 1
 		}
 	}
-	if no = m.ordinal(mix(path^forWordNo, 3), no); no > 0 {
+	if no = m.ordinal(mixWord, [mixed]uint32{mix(path^forWordNo, 3), mix(forWordNo, before), forWordNo + 1, mix(path^forWordNo, m.kindOf)}, no); no > 0 {
 		if no > uint64(m.words.len()) {
 			m.spoil()
 			return ""
@@ -187,33 +187,11 @@ func (m *model) word(w string, before, path uint32) string {
 			c = w[i]
 		}
 		at := uint32(min(n, 12))
-		c = m.letter(c, [mixed]uint32{
+		c = byte(m.symbols(mixLetter, [mixed]uint32{
 			forLetter ^ mix(path, at), forLetter + 1 ^ mix(b, at&^3), forLetter + 2 ^ mix(a<<8|b, at&^3), forLetter + 3 ^ mix(b<<8|uint32(i), path),
-		})
+		}, 8, uint32(c)))
 		a, b = b, uint32(c)
 		out = append(out, c)
 	}
 	return string(out)
-}
-
-// letter codes a letter under several contexts.
-func (m *model) letter(c byte, contexts [mixed]uint32) byte {
-	got := uint32(0)
-	var near [mixed][]prob
-	var ps [mixed]*prob
-	for half := range 2 {
-		for i, x := range contexts {
-			near[i] = m.probs.line(x, got+uint32(half+1)<<16)
-		}
-		node := uint32(1)
-		for i := range 4 {
-			for j := range ps {
-				ps[j] = &near[j][node]
-			}
-			bit := 4*half + i
-			node = node<<1 | uint32(m.blend(m.curves, &m.mixers[mixLetter+bit], &ps, int(c>>(7-bit)&1)))
-		}
-		got = got<<4 | node&15
-	}
-	return byte(got)
 }
