@@ -4,15 +4,26 @@
 // Audit lines are compact JSON whose parts repeat: the same clients ask the same of the same objects,
 // and an answer is the object as it was last seen but for a version and some times. A line is therefore
 // told as a tree that differs from one that came before it: from the latest line of the same request,
-// client and stage; its bodies from the latest state of the same object. What differs is told by what
-// it is (a time as its distance from the request's, a uuid as 16 bytes, a text as words that follow one
-// another as before), by an adaptive arithmetic coder. Lines that are no compact JSON are kept as words;
-// very long ones by zstd.
+// client and stage; its bodies from the latest state of the same object. Which line it is like is foreseen
+// by the one, two and three lines before it. What differs is told by what it is:
+//
+//	a time                    its distance from the request's, or from the line before where it tells no more than seconds
+//	a uuid                    16 bytes; of a random one the 122 bits that are not known
+//	a number                  its distance from the one in the other line, of a resourceVersion from the highest so far
+//	a value that was said     how many values ago, or that it stands where the one that it was like stood
+//	another text              as words, each the one that followed the same word or two words, or that stands in the other
+//	                          line's text; or by its number; or by its letters
+//	the name of an Event      its end, which client-go makes of the time, by its distance in nanoseconds
+//	an object's other members the shape that came last in place of the one expected, or by its number, or by their names
+//
+// All goes through an adaptive binary arithmetic coder. Where several things foretell a bit (which line follows,
+// letters, numbers of words and of shapes) their probabilities are weighed by how right they were before (logistic
+// mixing). Lines that are no compact JSON are kept as words; very long ones by zstd.
 //
 // A file is a row of chunks, each with a checksum and a mark that finds it where the row is broken:
 //
 //	base     lines of a segment (65,536 lines, or 128 MiB) to which several of its blocks have likenesses
-//	block    256 lines, which need nothing but their base; of a line that is in it they only say so
+//	block    256 lines, which need nothing but their base; of a line that is in the base it only says so
 //	plain    bytes of very long lines
 //	section  named data of other packages
 //	index    where the others are
