@@ -245,6 +245,17 @@ func protocolArtefacts(ev evidence) ([]Artefact, error) {
 			strings.Join(corpusNames(byProtocol[ProtocolBlocked]), ", ")))
 		artefacts = append(artefacts, tableArtefact(t, readBlockedProtocol(blocked), byProtocol[ProtocolBlocked]))
 	}
+	if cross := protocolRows(byProtocol[ProtocolCross]); len(cross) > 0 {
+		t := plots.Protocols("protocol-cross", "Network and baselines, other recordings", []plots.ProtocolColumn{
+			allAccuracy, headline,
+			column(metrics.SubsetOwnWrong+metrics.Seen, metrics.Accuracy, "own label wrong, seen"),
+			column(metrics.SubsetUser, metrics.Accuracy, "user-caused"),
+			column(metrics.SubsetNonTrigger, metrics.Accuracy, "non-trigger"),
+			column(metrics.SubsetBackground, metrics.Accuracy, "background"),
+		}, tableRows(cross), fmt.Sprintf("Trained on %s, tested on recordings that share no event with it. Accuracy and n in events, 95 %% bootstrap interval over contexts: it says nothing of other trainings. "+
+			"Seen: the label occurs in the training part.", strings.Join(corpusNames(byProtocol[ProtocolCross]), "; ")))
+		artefacts = append(artefacts, tableArtefact(t, readCrossProtocol(cross, blocked, byProtocol[ProtocolCross]), byProtocol[ProtocolCross]))
+	}
 	return artefacts, nil
 }
 
@@ -297,6 +308,7 @@ func ablationArtefacts(ev evidence) ([]Artefact, error) {
 type protocolRow struct {
 	plots.ProtocolRow
 	corpus  string
+	method  string // without the corpus
 	network bool
 	folds   map[int]float64 // the headline by fold, mean over seeds
 }
@@ -316,9 +328,25 @@ func protocolRows(results []*Result) []protocolRow {
 	var keys []key
 	records := make(map[key][]metrics.Record)
 	behind := make(map[key][]*Result)
+	// A baseline is scored again beside every setting of the network, and a trial may be in two experiments.
+	type score struct {
+		key
+		trial, subset, metric string
+		fold                  int
+		seed                  uint64
+	}
+	counted := make(map[score]bool)
 	for _, r := range results {
 		for _, rec := range r.Records {
 			k := key{rec.Corpus, methodName(r, rec.Method)}
+			s := score{key: k, subset: rec.Subset, metric: rec.Metric, fold: rec.Fold, seed: rec.Seed}
+			if rec.Method == MethodNetwork {
+				s.trial = r.Trial.ID
+			}
+			if counted[s] {
+				continue
+			}
+			counted[s] = true
 			if _, ok := records[k]; !ok {
 				keys = append(keys, k)
 			}
@@ -334,7 +362,7 @@ func protocolRows(results []*Result) []protocolRow {
 		method := records[k][0].Method
 		row := protocolRow{
 			ProtocolRow: plots.ProtocolRow{Method: k.method, Training: rowTraining(behind[k], method), Scores: scores(records[k])},
-			corpus:      k.corpus, network: method == MethodNetwork, folds: headlineByFold(records[k]),
+			corpus:      k.corpus, method: k.method, network: method == MethodNetwork, folds: headlineByFold(records[k]),
 		}
 		if several {
 			row.Method += ", " + k.corpus

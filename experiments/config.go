@@ -538,10 +538,15 @@ func lineOf(text string, experiment int, key string) int {
 	return 0
 }
 
-// SetCorpus makes every experiment use the corpus called name, for training under the protocol cross.
+// SetCorpus makes every experiment use the corpus called name, for training under the protocol cross. A config of
+// the whole paper loses those of protocol unseen, which leave out actions by their contexts: logs in the
+// reference's format have none, and the rest is not to fail for that.
 func (c *Config) SetCorpus(name string) {
 	c.source.Corpus = name
 	c.Corpus = Corpora{name}
+	if c.WholePaper {
+		c.Experiments = slices.DeleteFunc(c.Experiments, func(e Experiment) bool { return e.Protocol == ProtocolUnseen })
+	}
 	for i := range c.Experiments {
 		c.Experiments[i].Corpus = Corpora{name}
 	}

@@ -151,3 +151,27 @@ func TestConfigCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestCorpusOfTheWholePaper replaces the corpus of a report of the whole paper, and that of a question of its own.
+func TestCorpusOfTheWholePaper(t *testing.T) {
+	for _, test := range []struct {
+		file   string
+		unseen bool
+	}{{"standard.toml", false}, {"unseen.toml", true}} {
+		c, err := LoadConfig(filepath.Join("..", "configs", test.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(c.Experiments)
+		c.SetCorpus("theirs.json")
+		left := slices.ContainsFunc(c.Experiments, func(e Experiment) bool { return e.Protocol == ProtocolUnseen })
+		if left != test.unseen || (len(c.Experiments) == before) != test.unseen {
+			t.Errorf("%s: %d of %d experiments, some of protocol unseen: %t", test.file, len(c.Experiments), before, left)
+		}
+		for _, e := range c.Experiments {
+			if e.Corpus.String() != "theirs.json" {
+				t.Errorf("%s: experiment %s is of %s", test.file, e.Name, e.Corpus)
+			}
+		}
+	}
+}

@@ -91,7 +91,11 @@ func setLayer(set string, below map[string]any) (layer, error) {
 			rest = key
 		}
 		var all []any
-		for _, name := range names {
+		for _, e := range tables(below["experiment"]) {
+			name, named := e["name"].(string)
+			if !named || e["protocol"] == ProtocolQuery && strings.HasPrefix(rest, "model.") { // nothing is trained there
+				continue
+			}
 			all = append(all, withName(name, nested(rest, parsed["v"])))
 		}
 		l.tree = map[string]any{"experiment": all}

@@ -92,6 +92,11 @@ dropout = 0.25
 		t.Errorf("experiments of two bases and their repetitions %q, want %s", names, want)
 	}
 
+	asks := write("asks.toml", "base = \"base.toml\"\nname = \"asks\"\n[[experiment]]\nname = \"q\"\nprotocol = \"query\"\n")
+	if c, err := LoadConfig(asks, "model.dropout=0.5"); err != nil || c.Experiments[2].Model != nil || c.Experiments[1].Model["dropout"] != 0.5 {
+		t.Errorf("a key of every network, beside an experiment without one: %v", err)
+	}
+
 	write("circle.toml", "base = \"circle.toml\"\nname = \"x\"\n")
 	write("nameless.toml", "base = \"base.toml\"\n")
 	write("lost.toml", "base = \"gone.toml\"\nname = \"x\"\n")

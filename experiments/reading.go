@@ -203,7 +203,7 @@ func readPaperProtocol(rows, blocked []protocolRow, results []*Result) string {
 		text = append(text, fmt.Sprintf("The highest accuracy is that of %s (%.3f).", top.Method, top.Scores[windowsAccuracy.Key].Value))
 	}
 	for _, r := range rows {
-		i := slices.IndexFunc(blocked, func(b protocolRow) bool { return b.Method == r.Method })
+		i := slices.IndexFunc(blocked, func(b protocolRow) bool { return b.method == r.method })
 		if !r.network || i < 0 {
 			continue
 		}
@@ -232,6 +232,23 @@ func readBlockedProtocol(rows []protocolRow) string {
 		text = fmt.Sprintf("Where the own label is wrong, the best baseline, %s, gets %.3f; no network was trained.", other.Method, other.Scores[headline.Key].Value)
 	}
 	return sentences(text, readUnequal(rows, headline.Key))
+}
+
+// readCrossProtocol says how far each network falls on recordings that it was not trained on.
+func readCrossProtocol(rows, blocked []protocolRow, results []*Result) string {
+	var text []string
+	for _, r := range rows {
+		score := r.Scores[allAccuracy.Key]
+		if !r.network || score == nil {
+			continue
+		}
+		said := fmt.Sprintf("Tested on %s, %s gets %.3f of all events", r.corpus, r.method, score.Value)
+		if i := slices.IndexFunc(blocked, func(b protocolRow) bool { return b.method == r.method }); i >= 0 && blocked[i].Scores[allAccuracy.Key] != nil {
+			said += fmt.Sprintf(", and %.3f under the blocked protocol", blocked[i].Scores[allAccuracy.Key].Value)
+		}
+		text = append(text, said+".")
+	}
+	return sentences(text...) + readReduced(results)
 }
 
 // readDifference compares two methods fold by fold: both were scored on the same events of a fold, so

@@ -49,6 +49,13 @@ protocol = "blocked"
 folds = 3
 methods = ["network", "own-label", "tree"]
 [[experiment]]
+name = "protocol-cross"
+protocol = "cross"
+test = ["elsewhere"]
+methods = ["network", "own-label"]
+[experiment.grid]
+"model.dropout" = [0.0, 0.5]
+[[experiment]]
 name = "ablation-linked"
 protocol = "cross"
 test = ["elsewhere"]
@@ -332,8 +339,8 @@ func TestReportNumbersCarryN(t *testing.T) {
 	}
 	want := []string{
 		"table5", "table6", "table7", "figure6", "figure7", "figure8", "figure9",
-		"effects-window-size", "effects-ablation-linked", "effects-feature-removal", "effects-splits", "effects-kfold", "effects-votes", "noise",
-		"protocol-paper", "protocol-blocked", "ablation-cross", "losses", "validation-accuracy", "confusion", "confusion-blocked", "calibration", "look-ahead",
+		"effects-window-size", "effects-protocol-cross", "effects-ablation-linked", "effects-feature-removal", "effects-splits", "effects-kfold", "effects-votes", "noise",
+		"protocol-paper", "protocol-blocked", "protocol-cross", "ablation-cross", "losses", "validation-accuracy", "confusion", "confusion-blocked", "calibration", "look-ahead",
 	}
 	if diff := cmp.Diff(want, ids); diff != "" {
 		t.Errorf("artefacts (-want +got):\n%s", diff)
@@ -633,5 +640,30 @@ func TestEffects(t *testing.T) {
 		if got := few.verdict(d); got != "n too small" {
 			t.Errorf("%s with 2 pairs: %s", v.name, got)
 		}
+	}
+}
+
+// TestBaselinesCountOnce: beside two settings of a network stands a baseline of the same events twice.
+func TestBaselinesCountOnce(t *testing.T) {
+	_, results := synthetic(t)
+	rows := protocolRows(of(results, "protocol-cross"))
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.method)
+	}
+	if want := []string{"network (dropout 0)", "own-label", "network (dropout 0.5)"}; !slices.Equal(names, want) {
+		t.Fatalf("rows %q, want %q", names, want)
+	}
+	twice := append(of(results, "protocol-blocked"), of(results, "protocol-blocked")...)
+	for i, r := range protocolRows(twice) {
+		if once := protocolRows(of(results, "protocol-blocked"))[i]; r.Scores[allAccuracy.Key].N != once.Scores[allAccuracy.Key].N || r.Training != once.Training {
+			t.Errorf("%s: n %d and trained on %q of the results twice, %d and %q of them once", r.Method, r.Scores[allAccuracy.Key].N, r.Training, once.Scores[allAccuracy.Key].N, once.Training)
+		}
+	}
+	if own := rows[1].Scores[allAccuracy.Key]; own.N != 1000 {
+		t.Errorf("own-label beside two settings has n %d, want 1000", own.N)
+	}
+	if said := readCrossProtocol(rows, nil, nil); !strings.Contains(said, "network (dropout 0.5) gets 0.940 of all events.") {
+		t.Errorf("reading %q", said)
 	}
 }
