@@ -38,11 +38,18 @@ type File struct {
 	mu    sync.Mutex
 	bases map[int]*model // by index of the chunk
 	bad   map[int]bool   // chunks that were tried in vain
-	block struct {       // the block that was read last
-		index int
-		lines []line
-	}
+	held  [heldBlocks]held
+	next  int // of held, which is given up next
 }
+
+// held is a block that was read, by its index among the chunks; without lines: none.
+type held struct {
+	index int
+	lines []line
+}
+
+// heldBlocks is how many blocks are held: lines of one context end by turns in neighbouring ones.
+const heldBlocks = 4
 
 // ErrNotPacked is in the error of a file that is none.
 var ErrNotPacked = errors.New("not a packed log")
@@ -51,7 +58,6 @@ var ErrNotPacked = errors.New("not a packed log")
 // is missing is in Damage.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	f := &File{r: r, size: size, bases: make(map[int]*model), bad: make(map[int]bool)}
-	f.block.index = -1
 	magic := make([]byte, len(begin))
 	if _, err := r.ReadAt(magic, 0); err != nil {
 		return nil, ErrNotPacked
@@ -267,19 +273,32 @@ func (f *File) Line(n int) ([]byte, error) {
 		case c.kind == sectionChunk || c.first > n:
 			return nil, fmt.Errorf("line %d: %w", n+1, errDamaged)
 		case c.kind == blockChunk && c.first <= n && n < c.first+c.lines:
-			if f.block.index != i {
-				lines, _, err := f.readBlock(i)
-				if err != nil {
-					return nil, err
-				}
-				f.block.index, f.block.lines = i, lines
+			lines, err := f.hold(i)
+			if err != nil {
+				return nil, err
 			}
-			return f.block.lines[n-c.first].append(nil), nil
+			return lines[n-c.first].append(nil), nil
 		case c.kind == plainChunk && c.first == n:
 			return f.plainLine(i)
 		}
 	}
 	return nil, fmt.Errorf("line %d: %w", n+1, errDamaged)
+}
+
+// hold gives the lines of a block, and keeps them.
+func (f *File) hold(i int) ([]line, error) {
+	for _, h := range f.held {
+		if h.index == i && h.lines != nil {
+			return h.lines, nil
+		}
+	}
+	lines, _, err := f.readBlock(i)
+	if err != nil {
+		return nil, err
+	}
+	f.held[f.next] = held{i, lines}
+	f.next = (f.next + 1) % len(f.held)
+	return lines, nil
 }
 
 // plainLine puts a long line together.
