@@ -178,23 +178,51 @@ func (c *coder) bytes(n int, b []byte) []byte {
 // tableBits is the size of a table of probabilities. Contexts share its entries by their hash.
 const tableBits = 21
 
-// table holds the probabilities of all contexts.
-type table []prob
-
-func newTable() table { return make(table, 1<<tableBits) }
-
 // near is how many probabilities share a cache line, so that four bits of a tree cost one look.
 const near = 16
 
-// line is the probabilities of the next four bits under a context and the bits before.
-func (t table) line(context, prefix uint32) []prob {
-	return t[t.place(context, prefix)&^(near-1):][:near]
+// table holds the probabilities of all contexts. One may lie over another that no longer changes: it has for itself
+// only the lines that it was asked for, so that a block does not begin by copying all of them.
+type table struct {
+	own, under []prob
+	has        []uint64 // a bit a line: whether it is in own; nil: all are
 }
 
-// at is a probability of a context by itself.
-func (t table) at(context uint32) *prob { return &t[t.place(context, 0)] }
+func newTable() table { return table{own: make([]prob, 1<<tableBits)} }
 
-func (t table) place(context, prefix uint32) uint32 {
+// lay puts t over another, which must have all its lines itself.
+func (t *table) lay(under *table) {
+	if t.own == nil {
+		t.own, t.has = make([]prob, 1<<tableBits), make([]uint64, 1<<tableBits/near/64)
+	}
+	clear(t.has)
+	t.under = under.own
+}
+
+// lineOf is the line of probabilities in which a place is.
+func (t *table) lineOf(place uint32) []prob {
+	at := place &^ (near - 1)
+	own := t.own[at:][:near]
+	if t.has != nil {
+		no := place / near
+		if bit := uint64(1) << (no & 63); t.has[no>>6]&bit == 0 {
+			t.has[no>>6] |= bit
+			copy(own, t.under[at:][:near])
+		}
+	}
+	return own
+}
+
+// line is the probabilities of the next four bits under a context and the bits before.
+func (t *table) line(context, prefix uint32) []prob { return t.lineOf(t.place(context, prefix)) }
+
+// at is a probability of a context by itself.
+func (t *table) at(context uint32) *prob {
+	place := t.place(context, 0)
+	return &t.lineOf(place)[place&(near-1)]
+}
+
+func (*table) place(context, prefix uint32) uint32 {
 	h := (context + prefix*0x9e3779b1) * 0x85ebca6b
 	h ^= h >> 16
 	h *= 0xc2b2ae35
@@ -202,7 +230,7 @@ func (t table) place(context, prefix uint32) uint32 {
 }
 
 // symbol codes v < 1<<n under a context.
-func (c *coder) symbol(t table, context uint32, n int, v uint32) uint32 {
+func (c *coder) symbol(t *table, context uint32, n int, v uint32) uint32 {
 	got := uint32(0)
 	for n > 0 {
 		step := min(n, 4)
@@ -218,7 +246,7 @@ func (c *coder) symbol(t table, context uint32, n int, v uint32) uint32 {
 }
 
 // number codes any v under a context: its length, its leading bits under the length, the rest plainly.
-func (c *coder) number(t table, context uint32, v uint64) uint64 {
+func (c *coder) number(t *table, context uint32, v uint64) uint64 {
 	n := int(c.symbol(t, context, 7, uint32(bits.Len64(v))))
 	if n <= 1 {
 		return uint64(n)
@@ -238,7 +266,7 @@ func (c *coder) number(t table, context uint32, v uint64) uint64 {
 }
 
 // signed codes any v under a context.
-func (c *coder) signed(t table, context uint32, v int64) int64 {
+func (c *coder) signed(t *table, context uint32, v int64) int64 {
 	u := c.number(t, context, uint64(v)<<1^uint64(v>>63))
 	return int64(u>>1) ^ -int64(u&1)
 }

@@ -81,7 +81,7 @@ const (
 
 // set makes t as from is.
 func (t *tables) set(from *tables) {
-	t.probs = append(t.probs[:0], from.probs...)
+	t.probs.lay(&from.probs)
 	t.last = append(t.last[:0], from.last...)
 	t.origins = append(t.origins[:0], from.origins...)
 	t.sources = append(t.sources[:0], from.sources...)
@@ -211,11 +211,11 @@ func (m *model) flag(context uint32, b bool) bool {
 }
 
 func (m *model) pick(context uint32, n int, v int) int {
-	return int(m.symbol(m.probs, context, n, uint32(v)))
+	return int(m.symbol(&m.probs, context, n, uint32(v)))
 }
 
 func (m *model) count(context uint32, v int) int {
-	n := m.number(m.probs, context, uint64(v))
+	n := m.number(&m.probs, context, uint64(v))
 	if n > 1<<30 {
 		m.spoil()
 		return 0
@@ -454,7 +454,7 @@ func (m *model) array(n, guess *node, path uint32, depth int) {
 	if guess != nil && guess.kind == array {
 		like = guess.values
 	}
-	size := int(m.signed(m.probs, path^forLength, int64(len(n.values)-len(like)))) + len(like)
+	size := int(m.signed(&m.probs, path^forLength, int64(len(n.values)-len(like)))) + len(like)
 	if size < 0 || size > 1<<24 {
 		m.spoil()
 		return
@@ -587,13 +587,13 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 			at = microsOf(n.text) / 1e6
 		}
 		now := m.clock / 1e6
-		n.text = secondText(now + m.signed(m.probs, mix(path^forSecond, m.kindOf), at-now))
+		n.text = secondText(now + m.signed(&m.probs, mix(path^forSecond, m.kindOf), at-now))
 	case asMicro:
 		var at int64
 		if m.encoding {
 			at = microsOf(n.text)
 		}
-		n.text = microText(m.clock + m.signed(m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
+		n.text = microText(m.clock + m.signed(&m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
 	case asUUID:
 		n.text = m.uuid(n.text, path)
 	case asInt, asQuoted:
@@ -615,7 +615,7 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 				base = latest
 			}
 		}
-		v = base + m.signed(m.probs, mix(path^forInt, m.kindOf), v-base)
+		v = base + m.signed(&m.probs, mix(path^forInt, m.kindOf), v-base)
 		if version && v > m.version {
 			m.version = v
 		}

@@ -176,7 +176,7 @@ func (m *model) word(w string, before, path uint32) string {
 	}
 	if v, is := nanosOf(w); m.flag(mix(path^forNanos, before), is) {
 		now := m.clock * 1000
-		return nanosText(now + m.signed(m.probs, path^forNanos+1, v-now))
+		return nanosText(now + m.signed(&m.probs, path^forNanos+1, v-now))
 	}
 	n := m.pick(mix(path^forWordLength, 5), 6, len(w)&63)
 	out := make([]byte, 0, n)
