@@ -23,7 +23,7 @@
 // A file is a row of chunks, each with a checksum and a mark that finds it where the row is broken:
 //
 //	base     lines of a segment (65,536 lines, or 128 MiB) to which several of its blocks have likenesses
-//	block    256 lines, which need nothing but their base; of a line that is in the base it only says so
+//	block    128 lines, which need nothing but their base; of a line that is in the base it only says so
 //	plain    bytes of very long lines
 //	section  named data of other packages
 //	index    where the others are
@@ -51,7 +51,7 @@ const (
 )
 
 const (
-	blockLines   = 256
+	blockLines   = 128
 	segmentLines = 1 << 16
 	segmentBytes = 128 << 20
 	plainLine    = 4 << 20  // a line that is longer is plain

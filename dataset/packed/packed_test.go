@@ -14,8 +14,13 @@ import (
 
 func pack(t testing.TB, log []byte, workers int) []byte {
 	t.Helper()
+	return packBy(t, log, Options{Workers: workers})
+}
+
+func packBy(t testing.TB, log []byte, o Options) []byte {
+	t.Helper()
 	var out bytes.Buffer
-	w := NewWriter(&out, Options{Workers: workers})
+	w := NewWriter(&out, o)
 	if _, err := w.Write(log); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +186,7 @@ func TestCorpus(t *testing.T) {
 // TestDamage: whatever happens to a file, the lines that come out are right and have their numbers.
 func TestDamage(t *testing.T) {
 	log := audited(1600) // twelve blocks and a bit
-	file := pack(t, log, 2)
+	file := packBy(t, log, Options{Workers: 2, BlockLines: 256})
 	f := open(t, file)
 	want := bytes.Split(log, []byte("\n"))
 	kinds := ""

@@ -33,7 +33,7 @@ type Writer struct {
 // Options say how a log is packed. The zero value does.
 type Options struct {
 	Workers    int // how many blocks are packed at a time; 0: as many as processors
-	BlockLines int // lines of a block: more make a smaller file, of which one line takes longer to read; 0: 256
+	BlockLines int // lines of a block: more make a smaller file, of which one line takes longer to read; 0: 128
 }
 
 // NewWriter writes to w.
