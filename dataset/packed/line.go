@@ -264,9 +264,9 @@ func (m *model) root(n, guess, begun *node) *node {
 	if guess != nil && guess.kind == object {
 		like = guess.shape
 	}
-	n.shape = m.shape(n.shape, like, rootPath)
-	if !m.encoding {
-		n.values = m.several(len(n.shape.names))
+	if shape := m.shape(n.shape, like, rootPath); !m.encoding {
+		n.shape = shape
+		n.values = m.several(len(shape.names))
 	}
 	received := n.shape.index("requestReceivedTimestamp") >= 0
 	done := make([]bool, len(n.shape.names))
@@ -285,7 +285,9 @@ func (m *model) root(n, guess, begun *node) *node {
 		switch name {
 		case "context":
 			if m.same {
-				n.values[i] = m.context
+				if !m.encoding {
+					n.values[i] = m.context
+				}
 				return
 			}
 			if !received && m.context != nil {
@@ -298,7 +300,9 @@ func (m *model) root(n, guess, begun *node) *node {
 		case "requestObject", "responseObject":
 			g = m.body(n, name, g, n.values[i])
 		}
-		n.values[i] = m.value(n.values[i], g, path, name, 1)
+		if v := m.value(n.values[i], g, path, name, 1); !m.encoding {
+			n.values[i] = v
+		}
 		if name == "requestReceivedTimestamp" {
 			m.clock = microsOr(n.values[i].text, m.clock)
 		}

@@ -314,9 +314,9 @@ func (m *model) object(n, guess *node, path uint32, depth int) {
 	if guess != nil && guess.kind == object {
 		like = guess.shape
 	}
-	n.shape = m.shape(n.shape, like, path)
-	if !m.encoding {
-		n.values = m.several(len(n.shape.names))
+	if shape := m.shape(n.shape, like, path); !m.encoding {
+		n.shape = shape
+		n.values = m.several(len(shape.names))
 	}
 	for i, name := range n.shape.names {
 		var g *node
@@ -326,7 +326,9 @@ func (m *model) object(n, guess *node, path uint32, depth int) {
 		case like != nil:
 			g = guess.member(name)
 		}
-		n.values[i] = m.value(n.values[i], g, pathOf(path, n.shape.paths[i]), name, depth+1)
+		if v := m.value(n.values[i], g, pathOf(path, n.shape.paths[i]), name, depth+1); !m.encoding {
+			n.values[i] = v
+		}
 	}
 }
 
@@ -544,7 +546,7 @@ const (
 const backMin = 5
 
 func (m *model) scalar(n, guess *node, path uint32, name string) {
-	form, back := asText, 0
+	form, back, text := asText, 0, n.text
 	here := mix(path, m.kindOf)
 	from := m.sources[here>>(32-sourceBits)]
 	other := m.valueAt(from)
@@ -553,18 +555,18 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 		like = guess.text
 	}
 	if m.encoding {
-		form = formOf(n.text)
-		if len(n.text) >= backMin {
-			if x, ok := m.placed.get(n.text); ok {
+		form = formOf(text)
+		if len(text) >= backMin {
+			if x, ok := m.placed.get(text); ok {
 				if back = m.recent.len() - x; back < 1<<16 {
 					form = asBack
 				}
 			}
-			if n.text == other {
+			if text == other {
 				form = asOther
 			}
 			if form == asBack {
-				if near, d := m.near(n.text, like, name, path); bits.Len64(d)+nearer < bits.Len(uint(back)) {
+				if near, d := m.near(text, like, name, path); bits.Len64(d)+nearer < bits.Len(uint(back)) {
 					form = near
 				}
 			}
@@ -578,32 +580,32 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 			m.spoil()
 			return
 		}
-		n.text = m.recent.at(m.recent.len() - back)
+		text = m.recent.at(m.recent.len() - back)
 	case asOther:
-		n.text = other
+		text = other
 	case asSecond:
 		var at int64
 		if m.encoding {
-			at = microsOf(n.text) / 1e6
+			at = microsOf(text) / 1e6
 		}
 		now := m.clock / 1e6
-		n.text = secondText(now + m.signed(&m.probs, mix(path^forSecond, m.kindOf), at-now))
+		text = secondText(now + m.signed(&m.probs, mix(path^forSecond, m.kindOf), at-now))
 	case asMicro:
 		var at int64
 		if m.encoding {
-			at = microsOf(n.text)
+			at = microsOf(text)
 		}
-		n.text = microText(m.clock + m.signed(&m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
+		text = microText(m.clock + m.signed(&m.probs, mix(path^forMicro, m.kindOf), at-m.clock))
 	case asUUID:
-		n.text = m.uuid(n.text, path)
+		text = m.uuid(text, path)
 	case asInt, asQuoted:
-		text := n.text
+		digits := text
 		if form == asQuoted && m.encoding {
-			text = text[1 : len(text)-1]
+			digits = text[1 : len(text)-1]
 		}
 		var v, base int64
 		if m.encoding {
-			v, _ = strconv.ParseInt(text, 10, 64)
+			v, _ = strconv.ParseInt(digits, 10, 64)
 		}
 		version := name == "resourceVersion"
 		if version {
@@ -619,20 +621,23 @@ func (m *model) scalar(n, guess *node, path uint32, name string) {
 		if version && v > m.version {
 			m.version = v
 		}
-		n.text = strconv.FormatInt(v, 10)
+		text = strconv.FormatInt(v, 10)
 		if form == asQuoted {
-			n.text = `"` + n.text + `"`
+			text = `"` + text + `"`
 		}
 	case asBare:
-		n.text = m.text(n.text, like, path)
+		text = m.text(text, like, path)
 	default:
 		if m.encoding {
-			n.text = `"` + m.text(n.text[1:len(n.text)-1], strings.Trim(like, `"`), path) + `"`
+			text = `"` + m.text(text[1:len(text)-1], strings.Trim(like, `"`), path) + `"`
 		} else {
-			n.text = `"` + m.text("", strings.Trim(like, `"`), path) + `"`
+			text = `"` + m.text("", strings.Trim(like, `"`), path) + `"`
 		}
 	}
-	m.remember(n.text, path, here)
+	if !m.encoding {
+		n.text = text
+	}
+	m.remember(text, path, here)
 }
 
 // near is how far a time or number is from what it is told from; of another text the distance is the greatest.

@@ -6,7 +6,7 @@ import (
 )
 
 // node is a JSON value as it was written: numbers and strings by their text, quotes and escapes
-// included. Nodes are immutable, since lines share them.
+// included. Nodes do not change, since lines share them.
 type node struct {
 	kind   kind
 	text   string  // of a scalar
@@ -52,21 +52,6 @@ func (n *node) member(name string) *node {
 		return n.values[i]
 	}
 	return nil
-}
-
-// clone is a copy that shares no node with n, which may be nil.
-func (n *node) clone() *node {
-	if n == nil {
-		return nil
-	}
-	c := *n
-	if n.values != nil {
-		c.values = make([]*node, len(n.values))
-		for i, v := range n.values {
-			c.values[i] = v.clone()
-		}
-	}
-	return &c
 }
 
 // word is the text of a scalar member.

@@ -147,10 +147,6 @@ func (w *Writer) segment(open bool) {
 	size := w.o.BlockLines
 	if len(s.lines) > size {
 		shared = s.base(size)
-		// Coding a line writes into its nodes, and every block reads the base's while it codes its own.
-		for i := range shared {
-			shared[i].root = shared[i].root.clone()
-		}
 	}
 	m := newModel(newEncoder())
 	m.budget = math.MaxInt
