@@ -19,8 +19,8 @@ type Curve struct {
 
 // Curves draws quantities by epoch, as the reference draws losses: the mean over the trainings that reached
 // the epoch, a band of a standard deviation around it where there are two, and a dashed line at each
-// training's last epoch. A logarithmic y axis needs values above 0. It fails for no values and for values
-// that are not finite.
+// training's last epoch. A logarithmic y axis needs values above 0, the other is for shares, whose bands end at 0 and 1.
+// It fails for no values and for values that are not finite.
 func Curves(id, title, y, note string, logarithmic bool, curves []Curve) (*Figure, error) {
 	f := newFigure(id, title, 6.4*vg.Inch, 3.6*vg.Inch)
 	f.Note = note
@@ -42,7 +42,7 @@ func Curves(id, title, y, note string, logarithmic bool, curves []Curve) (*Figur
 				ends[len(training)] = true
 			}
 			for j, v := range training {
-				if math.IsInf(v, 0) || logarithmic && v <= 0 {
+				if math.IsInf(v, 0) || logarithmic && v <= 0 || !logarithmic && (v < 0 || v > 1) {
 					return nil, fmt.Errorf("draw %s: %s is %g after epoch %d", id, curve.Name, v, j+1)
 				}
 			}
@@ -63,14 +63,16 @@ func Curves(id, title, y, note string, logarithmic bool, curves []Curve) (*Figur
 			if len(values) > 1 {
 				spread = stat.StdDev(values, nil)
 			}
-			bottom := mean - spread
+			bottom, top := mean-spread, mean+spread
 			if logarithmic {
 				bottom = max(bottom, mean/10) // a band must not reach 0, which is endless on this axis
+			} else {
+				bottom, top = max(bottom, 0), min(top, 1)
 			}
 			line = append(line, plotter.XY{X: x, Y: scaled(mean)})
-			upper = append(upper, plotter.XY{X: x, Y: scaled(mean + spread)})
+			upper = append(upper, plotter.XY{X: x, Y: scaled(top)})
 			lower = append(lower, plotter.XY{X: x, Y: scaled(bottom)})
-			low, high = min(low, scaled(bottom)), max(high, scaled(mean+spread))
+			low, high = min(low, scaled(bottom)), max(high, scaled(top))
 		}
 		if len(line) == 0 {
 			continue
@@ -102,6 +104,9 @@ func Curves(id, title, y, note string, logarithmic bool, curves []Curve) (*Figur
 	margin := max((high-low)*.06, .005)
 	a := f.plot
 	a.Y.Min, a.Y.Max = low-margin, high+margin
+	if !logarithmic {
+		a.Y.Min = max(a.Y.Min, 0)
+	}
 	for end := range epochs {
 		if !ends[end+1] {
 			continue
