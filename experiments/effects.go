@@ -336,8 +336,14 @@ func readEffects(n, beyond, not, small int, detectable []float64, folds bool) st
 		if folds {
 			unit = "folds"
 		}
-		text = append(text, fmt.Sprintf("So many %s would show true differences from %.4f (the best case) to %.4f (the worst) and more in four of five cases: what is smaller they cannot tell from none.",
-			unit, detectable[0], detectable[len(detectable)-1]))
+		switch best, worst := detectable[0], detectable[len(detectable)-1]; {
+		case best > 1: // scores are shares
+			text = append(text, fmt.Sprintf("So few %s would not show in four of five cases even the largest difference that there can be.", unit))
+		case worst > 1:
+			text = append(text, fmt.Sprintf("So many %s would show true differences from %.4f on in four of five cases in the best case, and in the worst none.", unit, best))
+		default:
+			text = append(text, fmt.Sprintf("So many %s would show true differences from %.4f (the best case) to %.4f (the worst) and more in four of five cases: what is smaller they cannot tell from none.", unit, best, worst))
+		}
 	}
 	return sentences(text...)
 }

@@ -218,7 +218,7 @@ func readPaperProtocol(rows, blocked []protocolRow, results []*Result) string {
 // readBlockedProtocol compares the best network and the best baseline on the headline.
 func readBlockedProtocol(rows []protocolRow) string {
 	network := highest(rows, headline.Key, func(r protocolRow) bool { return r.network })
-	other := highest(rows, headline.Key, func(r protocolRow) bool { return !r.network })
+	other := highest(rows, headline.Key, func(r protocolRow) bool { return !r.network && (network == nil || r.corpus == network.corpus) })
 	var text string
 	switch {
 	case network != nil && other != nil:

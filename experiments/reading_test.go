@@ -114,13 +114,15 @@ func TestReadProtocols(t *testing.T) {
 		score := &plots.Score{Value: value, N: n}
 		r := protocolRow{
 			ProtocolRow: plots.ProtocolRow{Method: method, Scores: map[string]*plots.Score{headline.Key: score, allAccuracy.Key: score, windowsAccuracy.Key: score}},
-			network:     strings.HasPrefix(method, MethodNetwork), folds: make(map[int]float64),
+			method:      method, network: strings.HasPrefix(method, MethodNetwork), folds: make(map[int]float64),
 		}
 		for i, f := range folds {
 			r.folds[i] = f
 		}
 		return r
 	}
+	elsewhere := row("identity", 10, 0.99)
+	elsewhere.corpus = "another"
 	for _, test := range []struct {
 		name       string
 		rows       []protocolRow
@@ -150,6 +152,7 @@ func TestReadProtocols(t *testing.T) {
 			[]string{"0.500", "0.600"},
 			[]string{"lead", "favour", "decide"},
 		},
+		{"another corpus", []protocolRow{row("network", 10, 0.5), elsewhere, row("tree", 10, 0.6)}, []string{"tree, 0.600"}, []string{"identity"}},
 		{"network alone", []protocolRow{row("network", 10, 0.5)}, []string{"no baseline was run"}, []string{"lead"}},
 		{"baselines alone", []protocolRow{row("tree", 10, 0.5)}, []string{"tree, gets 0.500", "no network was trained"}, []string{"lead"}},
 		{"no scores", []protocolRow{{ProtocolRow: plots.ProtocolRow{Method: "tree"}}}, nil, []string{"tree", "0."}},
@@ -182,5 +185,20 @@ func TestTrendIgnoresUnknownDeviations(t *testing.T) {
 		if got := trend(test.from, test.to); got != test.want {
 			t.Errorf("from %+v to %+v: %q, want %q", test.from, test.to, got, test.want)
 		}
+	}
+}
+
+// TestReadEffects: shares differ by 1 at most, so what needs more is not called a difference.
+func TestReadEffects(t *testing.T) {
+	for _, test := range []struct {
+		detectable []float64
+		parts, not []string
+	}{
+		{[]float64{.02, .1}, []string{"from 0.0200 (the best case) to 0.1000 (the worst)"}, nil},
+		{[]float64{2.4, .3}, []string{"from 0.3000 on", "in the worst none"}, []string{"2.4"}},
+		{[]float64{2.4, 20}, []string{"even the largest difference"}, []string{"2.4", "20"}},
+		{nil, []string{"Of 2 comparisons 0 are beyond noise"}, []string{"best case"}},
+	} {
+		says(t, readEffects(2, 0, 2, 0, test.detectable, false), test.parts, test.not)
 	}
 }
